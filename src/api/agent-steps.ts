@@ -1,0 +1,135 @@
+import { z } from 'zod';
+import { Base, ContainerDefinition } from './container-definition.ts';
+import { Failure } from './migration.ts';
+import { Finding } from './plan.ts';
+
+/** `POST /v1/describe` of an agent: what a container is and what keeps it from moving. Changes nothing. */
+export const DescribeRequest = z.object({ container: z.string() });
+export const DescribeResponse = z.object({ definition: ContainerDefinition, findings: z.array(Finding) });
+export type DescribeResponse = z.infer<typeof DescribeResponse>;
+
+/** `POST /v1/preflight` of the target's agent. Changes nothing. */
+export const PreflightRequest = z.object({
+  definition: ContainerDefinition,
+  bases: z.array(Base).describe('What the Store knows Cargo to have left on this host.'),
+});
+export type PreflightRequest = z.infer<typeof PreflightRequest>;
+export const PreflightResponse = z.object({ findings: z.array(Finding), imagePresent: z.boolean() });
+export type PreflightResponse = z.infer<typeof PreflightResponse>;
+
+/**
+ * The steps of a migration that change something, each idempotent: sent twice with the same key it is done once and
+ * answers twice. The agent persists the outcome before it answers.
+ */
+export const agentSteps = {
+  /** Source: from now on the named target host may fetch this container's image and data. */
+  serve: {
+    side: 'source',
+    input: z.object({ definition: ContainerDefinition, targetHostId: z.string() }),
+    output: z.object({}),
+  },
+  /**
+   * Source: restart policy off, stopped with its own stop signal and timeout, renamed, gated: volumes' `_data` and the
+   * writable layer stand aside, so that no `docker start` brings it back.
+   * `forced`: it ended by SIGKILL, which fails with MIGRATION_FAILED unless `force`.
+   */
+  freeze: {
+    side: 'source',
+    input: z.object({ movedTo: z.string().describe('Name of the target host.'), force: z.boolean() }),
+    output: z.object({
+      movedAs: z.string(),
+      exitCode: z.int().nullable(),
+      forced: z.boolean(),
+      stopMs: z.number().describe('How long the container took to stop.'),
+      bases: z.array(Base).describe('Where each data mount stands now.'),
+    }),
+  },
+  /** Source: undoes freeze and serve, whatever of them was done; the container runs again if it ran before. */
+  thaw: { side: 'source', input: z.object({}), output: z.object({ running: z.boolean() }) },
+  /** Source: the migration is over: serves nothing more; with `cleanup` removes the container and its data volumes. */
+  release: {
+    side: 'source',
+    input: z.object({ cleanup: z.boolean() }),
+    output: z.object({ removed: z.array(z.string()) }),
+  },
+
+  /** Target: image, networks, volumes, container; created, not started, restart policy "no". */
+  stage: {
+    side: 'target',
+    input: z.object({
+      definition: ContainerDefinition,
+      source: z.object({ hostId: z.string(), name: z.string(), address: z.string() }),
+      bases: z.array(Base),
+    }),
+    output: z.object({ containerId: z.string(), layersFetched: z.int(), imageBytes: z.number() }),
+  },
+  /** Target: one round over all mounts, pulled from the source; afterwards the tree is what the source sent, to the byte. */
+  copy: {
+    side: 'target',
+    input: z.object({ round: z.int().min(1), final: z.boolean(), bwlimit: z.number().positive().nullable() }),
+    output: z.object({
+      files: z.int().describe('Entries created or changed in this round.'),
+      deleted: z.int(),
+      bytes: z.number().describe('Content bytes that travelled in this round.'),
+      totalFiles: z.int().describe('Entries of all trees at the end of the round.'),
+      totalBytes: z.number().describe('Bytes of content of all trees at the end of the round.'),
+    }),
+  },
+  /** Target: uses the one permit to start; waits until it runs (and is healthy), then puts the restart policy back. */
+  start: {
+    side: 'target',
+    input: z.object({ healthTimeoutMs: z.int().positive() }),
+    output: z.object({ running: z.boolean(), health: z.enum(['none', 'healthy']), startMs: z.number() }),
+  },
+  /**
+   * Target: refuses the permit for ever (persisted first), then removes all that stage made. Fails with TARGET_STARTED
+   * when the permit was used and the container runs; a container that was started and failed is stopped and removed.
+   */
+  abandon: { side: 'target', input: z.object({}), output: z.object({ removed: z.array(z.string()) }) },
+  /** Target: the migration is over; forgets what only the migration needed. */
+  finish: { side: 'target', input: z.object({}), output: z.object({}) },
+} as const;
+
+export type StepName = keyof typeof agentSteps;
+export type StepInput<S extends StepName> = z.infer<(typeof agentSteps)[S]['input']>;
+export type StepOutput<S extends StepName> = z.infer<(typeof agentSteps)[S]['output']>;
+export const stepNames = Object.keys(agentSteps) as StepName[];
+
+/**
+ * `PUT /v1/migrations/<id>/steps/<key>` of an agent. `epoch` grows whenever another driver takes the migration over; the
+ * agent persists the highest it has seen and refuses lower ones with STALE_EPOCH. The key tells repeats from new work:
+ * the step's name, or `copy-<round>`.
+ */
+export const StepCommand = z.object({
+  step: z.enum(stepNames as [StepName, ...StepName[]]),
+  epoch: z.int().min(1),
+  input: z.unknown(),
+});
+export type StepCommand = z.infer<typeof StepCommand>;
+
+export const StepProgress = z.object({
+  activity: z.string().describe('For people: "copying volume db", "loading image".'),
+  filesDone: z.int(),
+  filesTotal: z.int(),
+  bytesDone: z.number(),
+  bytesTotal: z.number(),
+});
+export type StepProgress = z.infer<typeof StepProgress>;
+
+/** Answer of PUT, and of `GET …/steps/<key>?waitMs=N`, which answers when the step ended or N ms have passed. */
+export const StepReport = z.object({
+  key: z.string(),
+  state: z.enum(['running', 'done', 'failed']),
+  progress: StepProgress.nullable(),
+  output: z.unknown(),
+  error: Failure.nullable(),
+});
+export type StepReport = z.infer<typeof StepReport>;
+
+/** `POST /v1/migrations/<id>/image` of the source's agent, by the target's: a `docker load` tar without the layers named. */
+export const ImageRequest = z.object({
+  haveLayers: z.array(z.string()).describe('Diff ids present at the target, base first.'),
+});
+
+/** Name of the protocol that `GET /v1/migrations/<id>/mounts/<index>/rounds/<round>?final=0|1` is upgraded to. */
+export const DATA_PROTOCOL = 'cargo-data/1';

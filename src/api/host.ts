@@ -1,0 +1,57 @@
+import { z } from 'zod';
+
+/** What an agent of this version can do; server and peers check names, never versions. */
+export const abilities = ['precopy', 'image-transfer', 'gate-volumes'] as const;
+
+export const HostId = z.uuid().describe('Made at the first start of the agent, kept for its life.');
+export const HostName = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,62}$/, 'a host name has 1 to 63 letters, digits, dots, dashes or underscores');
+
+/** A container as `GET /containers/json` of the Docker Engine API shows it; unknown fields pass through. */
+export const ContainerSummary = z.looseObject({
+  Id: z.string(),
+  Names: z.array(z.string()),
+  Image: z.string(),
+  Command: z.string(),
+  Created: z.number(),
+  State: z.string().optional(),
+  Status: z.string(),
+  Ports: z.array(z.looseObject({ PrivatePort: z.number(), PublicPort: z.number().optional(), Type: z.string() })),
+  Labels: z.record(z.string(), z.string()).nullish(),
+});
+export type ContainerSummary = z.infer<typeof ContainerSummary>;
+
+/** What an agent says of itself when it joins and with every heartbeat. */
+export const HostFacts = z.object({
+  dataAddress: z.string().describe('host:port at which server and peers reach the agent.'),
+  version: z.string(),
+  abilities: z.array(z.string()),
+  kernel: z.string(),
+  architecture: z.string(),
+  dockerVersion: z.string().nullable().describe('null while the Docker daemon does not answer.'),
+  dockerRoot: z.string().nullable(),
+  storageDriver: z.string().nullable(),
+});
+export type HostFacts = z.infer<typeof HostFacts>;
+
+export const Heartbeat = z.object({ facts: HostFacts, containers: z.array(ContainerSummary).nullable() });
+export type Heartbeat = z.infer<typeof Heartbeat>;
+
+/** A registered host as the REST API shows it. */
+export const Host = HostFacts.extend({
+  id: HostId,
+  name: HostName,
+  status: z.enum(['ready', 'docker-down', 'away']),
+  joinedAt: z.iso.datetime(),
+  lastSeenAt: z.iso.datetime(),
+});
+export type Host = z.infer<typeof Host>;
+
+/** The containers of one host; `stale` when the agent did not answer in time and these are the last known ones. */
+export const HostContainers = z.object({
+  host: Host,
+  stale: z.boolean(),
+  containers: z.array(ContainerSummary),
+});
+export type HostContainers = z.infer<typeof HostContainers>;

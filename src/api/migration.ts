@@ -1,0 +1,116 @@
+import { z } from 'zod';
+import { Finding, Plan } from './plan.ts';
+
+export const phases = ['planned', 'staging', 'switching', 'copied', 'completed', 'rolled-back', 'failed'] as const;
+export const Phase = z.enum(phases);
+export type Phase = z.infer<typeof Phase>;
+
+/**
+ * Every legal move of a migration. From `copied` on the container runs at the target and owns its data there: no move
+ * leads back to the source. `failed` is for what went wrong before anything was touched.
+ */
+export const moves = {
+  planned: ['staging', 'failed'],
+  staging: ['switching', 'rolled-back'],
+  switching: ['copied', 'rolled-back'],
+  copied: ['completed'],
+  completed: [],
+  'rolled-back': [],
+  failed: [],
+} as const satisfies Record<Phase, readonly Phase[]>;
+
+export function isMove(from: Phase, to: Phase): boolean {
+  return (moves[from] as readonly Phase[]).includes(to);
+}
+
+/** Phases in which the server still has work to do by itself. */
+export const openPhases: readonly Phase[] = ['planned', 'staging', 'switching'];
+/** Phases that hold the container: no second migration of it may begin. */
+export const busyPhases: readonly Phase[] = [...openPhases, 'copied'];
+/** Phases in which the container runs at the target. */
+export const runningAtTarget: readonly Phase[] = ['copied', 'completed'];
+
+export const Strategy = z.enum(['precopy', 'lazy']);
+export type Strategy = z.infer<typeof Strategy>;
+
+/** total: what is to be copied; local: at the target; verified: local with its checksum compared. */
+export const Amount = z.object({ total: z.number(), local: z.number(), verified: z.number() });
+export type Amount = z.infer<typeof Amount>;
+
+export const Round = z.object({
+  round: z.int(),
+  final: z.boolean().describe('Taken while the container was stopped.'),
+  files: z.int().describe('Entries created or changed.'),
+  deleted: z.int(),
+  bytes: z.number().describe('Content bytes that travelled.'),
+  durationMs: z.number(),
+});
+export type Round = z.infer<typeof Round>;
+
+export const Failure = z.object({
+  code: z.string(),
+  message: z.string(),
+  details: z.unknown().optional(),
+});
+export type Failure = z.infer<typeof Failure>;
+
+/** A migration as the REST API shows it: `GET /v1/migrations/<id>`, `cargoctl status -o json`. Times are UTC, ISO 8601. */
+export const Migration = z.object({
+  id: z.string(),
+  container: z.string().describe('Name, without the leading slash.'),
+  containerId: z.string().describe('Docker id at the source.'),
+  targetContainerId: z.string().nullable(),
+  source: z.string().describe('Host name.'),
+  sourceId: z.string(),
+  target: z.string().describe('Host name.'),
+  targetId: z.string(),
+  phase: Phase,
+  strategy: Strategy,
+  rootfs: z.boolean(),
+  bwlimit: z.number().nullable().describe('Bytes per second.'),
+  activity: z.string().describe('What is being done right now, for people.'),
+  files: Amount,
+  bytes: Amount,
+  rate: z.number().nullable().describe('Bytes per second, of the last seconds.'),
+  etaSeconds: z.number().nullable(),
+  rounds: z.array(Round),
+  downtimeMs: z.number().nullable().describe('From stop to running (and healthy) again, as the agents measured it.'),
+  createdAt: z.iso.datetime(),
+  startedAt: z.iso.datetime().nullable().describe('When copying began.'),
+  updatedAt: z.iso.datetime(),
+  copiedAt: z.iso.datetime().nullable(),
+  completedAt: z.iso.datetime().nullable(),
+  cleanedUp: z.boolean().describe('The source container and its volumes were removed.'),
+  movedAs: z.string().nullable().describe('Name that the stopped source container has now.'),
+  findings: z.array(Finding),
+  error: Failure.nullable(),
+});
+export type Migration = z.infer<typeof Migration>;
+
+const Reference = z.string().min(1).max(255);
+
+export const MigrateOptions = z.strictObject({
+  container: Reference.describe('Name or id.'),
+  source: Reference.optional().describe('Host name, id or address; may be left out where the container is unique.'),
+  target: Reference.describe('Host name, id or address.'),
+  strategy: Strategy.optional(),
+  rootfs: z.boolean().default(false),
+  bwlimit: z.number().positive().nullable().default(null).describe('Bytes per second.'),
+  force: z.boolean().default(false).describe('Go on when the container had to be killed to stop.'),
+});
+export type MigrateOptions = z.infer<typeof MigrateOptions>;
+
+/** Body of the original `POST /cargo`. */
+export const OriginalMigrateRequest = z.strictObject({
+  source: Reference,
+  target: Reference,
+  container: Reference,
+  rootfs: z.boolean().default(false),
+});
+
+export const FailoverOptions = z.strictObject({
+  cleanup: z.boolean().default(false).describe('Remove the source container and its volumes.'),
+});
+export type FailoverOptions = z.infer<typeof FailoverOptions>;
+
+export const PlanResponse = Plan;

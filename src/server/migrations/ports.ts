@@ -1,0 +1,43 @@
+import type {
+  DescribeResponse,
+  PreflightRequest,
+  PreflightResponse,
+  StepInput,
+  StepName,
+  StepOutput,
+  StepProgress,
+} from '../../api/agent-steps.ts';
+import type { Host, HostContainers } from '../../api/host.ts';
+
+/** The registry of hosts, as the orchestrator needs it. */
+export interface Hosts {
+  list(): Promise<Host[]>;
+  /** By id. @throws CargoError HOST_NOT_FOUND */
+  get(hostId: string): Promise<Host>;
+  /** By name, id (or a unique prefix of 8 or more characters of it), address or address:port. @throws CargoError HOST_NOT_FOUND */
+  resolve(reference: string): Promise<Host>;
+  /** Containers of every host, asked in parallel; a host that does not answer within the limit is shown stale. */
+  containers(limitMs: number): Promise<HostContainers[]>;
+}
+
+export type StepRequest<S extends StepName> = { key: string; step: S; epoch: number; input: StepInput<S> };
+
+/** The agents, as the orchestrator needs them. Every call throws AGENT_UNREACHABLE when the agent can't be reached. */
+export interface Agents {
+  describe(host: Host, container: string, signal: AbortSignal): Promise<DescribeResponse>;
+  preflight(host: Host, request: PreflightRequest, signal: AbortSignal): Promise<PreflightResponse>;
+  /**
+   * Sends the step (PUT) and waits until it ended (long polls). A step that failed throws the agent's error. Safe to
+   * call again with the same key: a finished step answers its recorded outcome.
+   */
+  step<S extends StepName>(
+    host: Host,
+    migrationId: string,
+    request: StepRequest<S>,
+    options: { signal: AbortSignal; onProgress: (progress: StepProgress) => void },
+  ): Promise<StepOutput<S>>;
+  /** Ends a running step; answers once it has ended. Unknown keys are fine. */
+  cancelStep(host: Host, migrationId: string, key: string, signal: AbortSignal): Promise<void>;
+  /** The agent drops its record of a migration that is over. */
+  forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,20 @@
+import type { FailoverOptions, MigrateOptions, Migration, Phase } from '../../api/migration.ts';
+import type { Plan } from '../../api/plan.ts';
+
+/** What the routes may ask of the migrations. All errors are CargoErrors. */
+export interface MigrationService {
+  plan(options: MigrateOptions, signal: AbortSignal): Promise<Plan>;
+  /** Pre-flight, then the record: answers in phase `planned` or throws BLOCKED with the findings. The rest goes on by itself. */
+  begin(options: MigrateOptions, signal: AbortSignal): Promise<Migration>;
+  get(id: string): Promise<Migration>;
+  /** Newest first. */
+  list(filter: { container?: string; phase?: Phase }): Promise<Migration[]>;
+  /** The newest migration of a container by name or id (or a unique prefix of it). @throws MIGRATION_NOT_FOUND */
+  latestOf(container: string): Promise<Migration>;
+  /** Resolves when the container runs at the target; throws the migration's failure when it ended otherwise. */
+  untilRunning(id: string, signal: AbortSignal): Promise<Migration>;
+  failover(id: string, options: FailoverOptions): Promise<Migration>;
+  cancel(id: string): Promise<Migration>;
+  /** Called with every change (progress included) until the signal aborts. */
+  subscribe(listener: (migration: Migration) => void, signal: AbortSignal): void;
+}
