@@ -1,0 +1,23 @@
+import type { Readable } from 'node:stream';
+import type { DescribeResponse, PreflightRequest, PreflightResponse } from '../../api/agent-steps.ts';
+import type { ContainerDefinition } from '../../api/container-definition.ts';
+import type { ContainerSummary } from '../../api/host.ts';
+import type { StepHandlers } from '../migrations/step-context.ts';
+
+/** What the local Docker daemon says of itself. */
+export type DockerFacts = { dockerVersion: string; dockerRoot: string; storageDriver: string; architecture: string };
+
+/** All that the agent does with containers and images; the shell around it does the network and the records. */
+export interface ContainerModule {
+  /** Every step but `copy`, which is volume data. */
+  readonly handlers: Omit<StepHandlers, 'copy'>;
+  /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */
+  describe(container: string, signal: AbortSignal): Promise<DescribeResponse>;
+  preflight(request: PreflightRequest, signal: AbortSignal): Promise<PreflightResponse>;
+  /** All containers, stopped ones too. @throws CargoError DOCKER_UNREACHABLE */
+  containers(signal: AbortSignal): Promise<ContainerSummary[]>;
+  /** null while the daemon does not answer. */
+  dockerFacts(signal: AbortSignal): Promise<DockerFacts | null>;
+  /** A `docker load` tar of the container's image without the layers named (diff ids, base first). */
+  exportImage(definition: ContainerDefinition, haveLayers: string[], signal: AbortSignal): Promise<Readable>;
+}
