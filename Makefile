@@ -1,0 +1,34 @@
+# make setup   what a fresh Debian machine needs (idempotent)     make demo    the main job on two real Docker hosts
+# make test    every test                                         make lint    format, lint and type check
+# make bench   speed and memory beside the peers                  make package a tarball for real hosts, in dist/
+SHELL := /bin/bash
+NODE := node_modules/node/bin/node
+export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
+
+.PHONY: setup demo test test-unit lint bench package openapi clean
+setup:
+	@lab/setup
+
+demo: setup
+	@$(NODE) demo/run.ts
+
+test: setup
+	@$(NODE) test/run.ts
+
+test-unit: setup
+	@vitest run --project unit
+
+lint: setup
+	@biome check --error-on-warnings . && tsc --noEmit && echo 'lint: clean'
+
+bench: setup
+	@$(NODE) bench/run.ts
+
+package: setup
+	@packaging/build
+
+openapi: setup
+	@$(NODE) src/server/print-openapi.ts > docs/openapi.json
+
+clean:
+	@rm -rf node_modules dist

@@ -1,0 +1,244 @@
+import type { Logger } from 'pino';
+import type { StepInput, StepName, StepOutput } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { Failure, Migration, Phase, Round } from '../../api/migration.ts';
+import { healthLimitMs } from './health-limit.ts';
+import type { LiveProgress } from './live-progress.ts';
+import type { MigrationStore } from './migration-store.ts';
+import type { Agents, Hosts } from './ports.ts';
+import { type StoredMigration, toView } from './record.ts';
+import { retrying } from './retry.ts';
+import { isTimeToSwitch } from './rounds.ts';
+
+export type DriverPorts = { hosts: Hosts; agents: Agents; migrations: MigrationStore; log: Logger };
+
+/** While the source runs a lost agent costs nothing but time; while it is stopped every second is downtime. */
+const STAGING_PATIENCE_MS = 120_000;
+const SWITCHING_PATIENCE_MS = 45_000;
+const COUNT_OF_COPY_KEYS = /^copy-/;
+
+/**
+ * Drives one migration from whatever phase its record says to `copied`, or back. Every phase is written before it is
+ * acted upon and every step is idempotent at the agents, so a driver may die anywhere and the next one does the same
+ * again. The one question that is asked until it is answered is whether the target has started: see `undo`.
+ */
+export class Driver {
+  readonly #ports: DriverPorts;
+  readonly #id: string;
+  readonly #live: LiveProgress;
+  /** Aborted by a cancel (reason: CargoError CANCELLED) or when the server stops (any other reason). */
+  readonly #signal: AbortSignal;
+  /** Aborted only when the server stops: a roll-back can't be cancelled. */
+  readonly #shutdown: AbortSignal;
+
+  constructor(
+    ports: DriverPorts,
+    id: string,
+    live: LiveProgress,
+    signals: { cancel: AbortSignal; shutdown: AbortSignal },
+  ) {
+    this.#ports = ports;
+    this.#id = id;
+    this.#live = live;
+    this.#signal = AbortSignal.any([signals.cancel, signals.shutdown]);
+    this.#shutdown = signals.shutdown;
+  }
+
+  /** Returns when the migration is out of the server's hands: copied, rolled back or failed. Throws when the server stops. */
+  async run(): Promise<void> {
+    const migration = await this.#get();
+    if (migration.undoing !== null) return this.#undo(migration.undoing);
+    try {
+      await this.#forward(migration.phase);
+    } catch (thrown) {
+      this.#shutdown.throwIfAborted();
+      const error = this.#signal.aborted ? CargoError.from(this.#signal.reason) : CargoError.from(thrown);
+      this.#ports.log.warn({ migration: this.#id, code: error.code, err: error }, 'migration is rolled back');
+      const failure: Failure = { code: error.code, message: error.message, details: error.details };
+      await this.#update({ undoing: failure, activity: 'rolling back' });
+      await this.#undo(failure);
+    }
+  }
+
+  async #forward(phase: Phase): Promise<void> {
+    if (phase === 'planned') await this.#update({ phase: 'staging', activity: 'staging' });
+    if (phase === 'planned' || phase === 'staging') await this.#stage();
+    await this.#switch();
+  }
+
+  async #stage(): Promise<void> {
+    const { definition, targetId, bases } = await this.#get();
+    const limits = { patienceMs: STAGING_PATIENCE_MS };
+    await this.#atSource('serve', 'serve', { definition, targetHostId: targetId }, limits);
+    await this.#note('making the container at the target');
+    const source = await this.#sourceAddress();
+    const staged = await this.#atTarget('stage', 'stage', { definition, source, bases }, limits);
+    const startedAt = (await this.#get()).startedAt ?? new Date().toISOString();
+    await this.#update({ targetContainerId: staged.containerId, startedAt });
+    for (;;) {
+      const { rounds } = await this.#get();
+      if (isTimeToSwitch(rounds) || !definition.running) break;
+      await this.#copy(rounds.length + 1, false, limits.patienceMs);
+    }
+    this.#signal.throwIfAborted();
+    await this.#update({ phase: 'switching', activity: 'stopping the container' });
+  }
+
+  async #switch(): Promise<void> {
+    const limits = { patienceMs: SWITCHING_PATIENCE_MS };
+    const migration = await this.#get();
+    const frozenAtMs = migration.frozenAtMs ?? Date.now();
+    if (migration.frozenAtMs === null) await this.#update({ frozenAtMs });
+    const freeze = { movedTo: migration.target, force: migration.force };
+    const frozen = await this.#atSource('freeze', 'freeze', freeze, limits);
+    await this.#update({ movedAs: frozen.movedAs, leftAtSource: frozen.bases, activity: 'copying the last changes' });
+    const last = migration.rounds.at(-1);
+    if (last?.final !== true) await this.#copy(migration.rounds.length + 1, true, limits.patienceMs);
+    this.#signal.throwIfAborted();
+    await this.#note('starting at the target');
+    const healthTimeoutMs = healthLimitMs(migration.definition);
+    await this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
+    await this.#arrive();
+  }
+
+  /** The container runs at the target, and its data is there and verified. */
+  async #arrive(): Promise<void> {
+    const { definition, frozenAtMs, files, bytes, targetId, bases } = await this.#get();
+    const wasDown = definition.running && frozenAtMs !== null;
+    await this.#update({
+      phase: 'copied',
+      activity: 'the container runs at the target; all its data is there',
+      downtimeMs: wasDown ? Date.now() - frozenAtMs : null,
+      copiedAt: new Date().toISOString(),
+      files: { ...files, local: files.total, verified: files.total },
+      bytes: { ...bytes, local: bytes.total, verified: bytes.total },
+      undoing: null,
+    });
+    await this.#ports.migrations.dropBases(targetId, bases);
+  }
+
+  async #copy(round: number, final: boolean, patienceMs: number): Promise<void> {
+    await this.#note(final ? 'copying the last changes' : `copying, round ${round}`);
+    const { bwlimit } = await this.#get();
+    const startedMs = Date.now();
+    const output = await this.#atTarget('copy', `copy-${round}`, { round, final, bwlimit }, { patienceMs });
+    const { rounds } = await this.#get();
+    const done: Round = {
+      round,
+      final,
+      files: output.files,
+      deleted: output.deleted,
+      bytes: output.bytes,
+      durationMs: Date.now() - startedMs,
+    };
+    const whole = (total: number): Migration['files'] => ({ total, local: total, verified: total });
+    await this.#update({
+      rounds: [...rounds, done],
+      files: whole(output.totalFiles),
+      bytes: whole(output.totalBytes),
+    });
+    this.#live.clear();
+  }
+
+  /**
+   * Back to where it was. First the target must refuse the permit for ever; only its answer lets the source resume. A
+   * target that turns out to have started is the container's home: then the way is forward.
+   */
+  async #undo(failure: Failure): Promise<void> {
+    const patient = { patienceMs: Number.POSITIVE_INFINITY, evenIfCancelled: true };
+    const { phase, targetContainerId } = await this.#get();
+    try {
+      await this.#atTarget('abandon', 'abandon', {}, patient);
+    } catch (thrown) {
+      if (CargoError.from(thrown).code !== 'TARGET_STARTED') throw thrown;
+      this.#ports.log.info({ migration: this.#id, targetContainerId }, 'the target had started: going on');
+      return this.#arrive();
+    }
+    await this.#atSource('thaw', 'thaw', {}, patient);
+    await this.#update({
+      phase: phase === 'planned' ? 'failed' : 'rolled-back',
+      activity: 'rolled back: the container is on the source as before',
+      error: failure,
+      undoing: null,
+      targetContainerId: null,
+      movedAs: null,
+      leftAtSource: [],
+    });
+    await this.#forget();
+  }
+
+  /** Best effort: a record that stays at an agent costs a few KB and is inert. */
+  async #forget(): Promise<void> {
+    const { sourceId, targetId } = await this.#get();
+    for (const hostId of [sourceId, targetId]) {
+      try {
+        await this.#ports.agents.forget(await this.#ports.hosts.get(hostId), this.#id, this.#shutdown);
+      } catch (error) {
+        this.#ports.log.info({ migration: this.#id, hostId, err: error }, 'agent keeps its record of a migration');
+      }
+    }
+  }
+
+  async #atSource<S extends StepName>(step: S, key: string, input: StepInput<S>, limits: StepLimits) {
+    return this.#step((await this.#get()).sourceId, step, key, input, limits);
+  }
+
+  async #atTarget<S extends StepName>(step: S, key: string, input: StepInput<S>, limits: StepLimits) {
+    return this.#step((await this.#get()).targetId, step, key, input, limits);
+  }
+
+  /** A failed step is tried again under a higher epoch, which is what makes the agent run it anew. */
+  async #step<S extends StepName>(
+    hostId: string,
+    step: S,
+    key: string,
+    input: StepInput<S>,
+    limits: StepLimits,
+  ): Promise<StepOutput<S>> {
+    const signal = limits.evenIfCancelled === true ? this.#shutdown : this.#signal;
+    return retrying(
+      async () => {
+        const { epoch } = await this.#get();
+        const host = await this.#ports.hosts.get(hostId);
+        const request = { key, step, epoch, input };
+        const onProgress = (progress: Parameters<LiveProgress['record']>[0]): void => {
+          if (COUNT_OF_COPY_KEYS.test(key)) this.#live.record(progress);
+          void this.#notifyLive();
+        };
+        return this.#ports.agents.step(host, this.#id, request, { signal, onProgress });
+      },
+      {
+        forMs: limits.patienceMs,
+        signal,
+        onRetry: async (error) => {
+          this.#ports.log.warn({ migration: this.#id, step, code: error.code, err: error }, 'step is tried again');
+          await this.#update({ epoch: (await this.#get()).epoch + 1, activity: `waiting: ${error.message}` });
+        },
+      },
+    );
+  }
+
+  async #notifyLive(): Promise<void> {
+    const migration = await this.#ports.migrations.find(this.#id);
+    if (migration !== null) this.#ports.migrations.notify(this.#live.overlay(toView(migration)));
+  }
+
+  async #sourceAddress(): Promise<StepInput<'stage'>['source']> {
+    const host = await this.#ports.hosts.get((await this.#get()).sourceId);
+    return { hostId: host.id, name: host.name, address: host.dataAddress };
+  }
+
+  #get(): Promise<StoredMigration> {
+    return this.#ports.migrations.get(this.#id);
+  }
+
+  #update(change: Partial<StoredMigration>): Promise<StoredMigration> {
+    return this.#ports.migrations.update(this.#id, change);
+  }
+
+  async #note(activity: string): Promise<void> {
+    await this.#update({ activity });
+  }
+}
+
+type StepLimits = { patienceMs: number; evenIfCancelled?: boolean };

@@ -1,0 +1,123 @@
+import { CargoError } from '../../api/cargo-error.ts';
+import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
+import type { Host } from '../../api/host.ts';
+import { busyPhases, type MigrateOptions } from '../../api/migration.ts';
+import type { Finding, Plan } from '../../api/plan.ts';
+import { findContainer } from './find-container.ts';
+import type { MigrationStore } from './migration-store.ts';
+import type { Agents, Hosts } from './ports.ts';
+
+export type Planned = {
+  plan: Plan;
+  definition: ContainerDefinition;
+  source: Host;
+  target: Host;
+  bases: Base[];
+};
+
+export type PlannerPorts = { hosts: Hosts; agents: Agents; migrations: MigrationStore };
+
+/** Asks both hosts what keeps the container from moving. Changes nothing anywhere. */
+export async function makePlan(ports: PlannerPorts, options: MigrateOptions, signal: AbortSignal): Promise<Planned> {
+  refuseUnbuilt(options);
+  const target = await ports.hosts.resolve(options.target);
+  const wanted = options.source === undefined ? null : await ports.hosts.resolve(options.source);
+  if (wanted?.id === target.id) throw sameHost(target);
+  const { host: source, containerId } = await findContainer(ports.hosts, options.container, wanted);
+  if (source.id === target.id) throw sameHost(target);
+  await refuseKnown(ports.migrations, source, containerId);
+  const described = await ports.agents.describe(source, containerId, signal);
+  const known = await ports.migrations.basesOf(target.id);
+  const bases = basesFor(described.definition, known);
+  const checked = await ports.agents.preflight(target, { definition: described.definition, bases }, signal);
+  const findings = [...described.findings, ...checked.findings];
+  const plan = toPlan(described.definition, source, target, findings, checked.imagePresent);
+  return { plan, definition: described.definition, source, target, bases };
+}
+
+/** @throws CargoError BLOCKED with the blockers as details */
+export function refuseBlocked(plan: Plan): void {
+  const blockers = plan.findings.filter(({ level }) => level === 'blocker');
+  if (blockers.length === 0) return;
+  const reasons = blockers.map(({ subject, message }) => `${subject}: ${message}`).join('; ');
+  throw new CargoError('BLOCKED', `${plan.container} can't be moved to ${plan.target}: ${reasons}`, {
+    details: { findings: blockers },
+  });
+}
+
+function refuseUnbuilt(options: MigrateOptions): void {
+  if (options.strategy === 'lazy') {
+    throw new CargoError('BAD_REQUEST', 'strategy lazy is not available in this version: use precopy');
+  }
+  if (options.rootfs) {
+    throw new CargoError('BAD_REQUEST', 'rootfs (moving the writable layer) is not available in this version');
+  }
+}
+
+function sameHost(host: Host): CargoError {
+  return new CargoError('SAME_HOST', `source and target are the same host, ${host.name}: name another target`);
+}
+
+/** A container that a migration holds, or that one has left behind, isn't moved again. */
+async function refuseKnown(migrations: MigrationStore, source: Host, containerId: string): Promise<void> {
+  for (const migration of await migrations.list()) {
+    const movedAway = migration.sourceId === source.id && migration.containerId === containerId;
+    const movedHere = migration.targetId === source.id && migration.targetContainerId === containerId;
+    if ((movedAway || movedHere) && busyPhases.includes(migration.phase)) {
+      const hint =
+        migration.phase === 'copied' ? `run \`cargoctl failover ${migration.container}\` first` : 'wait for it';
+      throw new CargoError(
+        'MIGRATION_EXISTS',
+        `${migration.container} is in migration ${migration.id} (${migration.phase}): ${hint}`,
+        { details: { migration: migration.id } },
+      );
+    }
+    if (movedAway && migration.phase === 'completed') {
+      throw new CargoError(
+        'BLOCKED',
+        `this is what was left on ${source.name} when ${migration.container} moved to ${migration.target}: move that one`,
+      );
+    }
+  }
+}
+
+/** What an earlier migration of the same container left at the target: volumes by name, anonymous ones by mount point. */
+function basesFor(definition: ContainerDefinition, known: readonly Base[]): Base[] {
+  return known.filter((base) =>
+    definition.mounts.some((mount) => {
+      if (mount.kind !== base.kind) return false;
+      if (!mount.anonymous && !base.anonymous) return mount.name === base.name;
+      const sameContainer = base.containerName === definition.name;
+      return mount.anonymous && base.anonymous && sameContainer && overlap(mount.destinations, base.destinations);
+    }),
+  );
+}
+
+function overlap(a: readonly string[], b: readonly string[]): boolean {
+  return a.some((value) => b.includes(value));
+}
+
+function toPlan(
+  definition: ContainerDefinition,
+  source: Host,
+  target: Host,
+  findings: Finding[],
+  imagePresent: boolean,
+): Plan {
+  return {
+    container: definition.name,
+    source: source.name,
+    target: target.name,
+    strategy: 'precopy',
+    image: { reference: definition.image.reference, bytes: definition.image.bytes, presentAtTarget: imagePresent },
+    mounts: definition.mounts.map(({ destinations, kind, name, files, bytes }) => ({
+      destination: destinations.join(', '),
+      kind,
+      name,
+      files,
+      bytes,
+    })),
+    findings,
+    blocked: findings.some(({ level }) => level === 'blocker'),
+  };
+}

@@ -1,0 +1,21 @@
+import { z } from 'zod';
+import { Base, ContainerDefinition } from '../../api/container-definition.ts';
+import { Failure, Migration } from '../../api/migration.ts';
+
+/** A migration as the Store keeps it: what the API shows, and what the driver needs to carry on after any crash. */
+export const StoredMigration = Migration.extend({
+  epoch: z.int().min(1).describe('Grows when another driver takes over and when a failed step is tried again.'),
+  definition: ContainerDefinition,
+  force: z.boolean(),
+  bases: z.array(Base).describe('What an earlier migration left at the target.'),
+  leftAtSource: z.array(Base).describe('What this migration leaves at the source.'),
+  frozenAtMs: z.number().nullable().describe('Server clock when the freeze was first ordered, ms since the epoch.'),
+  undoing: Failure.nullable().describe('Set before the first act of a roll-back: from then on it only goes back.'),
+});
+export type StoredMigration = z.infer<typeof StoredMigration>;
+
+/** What the API shows of it. */
+export function toView(stored: StoredMigration): Migration {
+  const { epoch: _, definition: __, force: ___, bases, leftAtSource, frozenAtMs, undoing, ...view } = stored;
+  return view;
+}
