@@ -1,0 +1,38 @@
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { Interrupted } from './interrupted.ts';
+import type { Terminal } from './terminal.ts';
+
+/** The question goes to standard error, so that standard output stays what the command was asked for. */
+export async function ask(terminal: Terminal, question: string): Promise<string> {
+  return answer(terminal, question, terminal.stderr);
+}
+
+/** As `ask`, but what is typed isn't shown. */
+export async function askSecretly(terminal: Terminal, question: string): Promise<string> {
+  terminal.stderr.write(question);
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const typed = await answer(terminal, '', nowhere);
+  terminal.stderr.write('\n');
+  return typed;
+}
+
+export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
+  return text(stream);
+}
+
+async function answer({ stdin, signal }: Terminal, question: string, output: NodeJS.WritableStream): Promise<string> {
+  const lines = createInterface({ input: stdin, output, terminal: true });
+  const ended = new AbortController();
+  // in raw mode Ctrl-C is a key for readline, not a signal
+  lines.once('SIGINT', () => ended.abort());
+  lines.once('close', () => ended.abort());
+  try {
+    return (await lines.question(question, { signal: AbortSignal.any([signal, ended.signal]) })).trim();
+  } catch (cause) {
+    throw Object.assign(new Interrupted(), { cause });
+  } finally {
+    lines.close();
+  }
+}

@@ -1,0 +1,37 @@
+import { type Command, Option } from 'commander';
+import type { MigrateRequest } from '../api.ts';
+import { parseRate } from '../quantity.ts';
+
+/** The options that say what is to be moved and how: the same for `migrate` and `plan`. */
+export type MoveOptions = {
+  from?: string;
+  to: string;
+  strategy?: 'lazy' | 'precopy';
+  rootfs?: true;
+  bwlimit?: number;
+  force?: true;
+};
+
+export function addMoveOptions(command: Command): Command {
+  return command
+    .argument('<container>', 'name or id')
+    .option('--from <host>', 'host it is on: name, id or address; needed where the name is not unique')
+    .requiredOption('--to <host>', 'host it is to run on: name, id or address')
+    .addOption(new Option('--strategy <strategy>', 'when the bytes travel').choices(['lazy', 'precopy']))
+    .option('--rootfs', "take the container's writable layer along")
+    .addOption(new Option('--bwlimit <rate>', 'at most so many bytes per second; K, M, G = 1024').argParser(parseRate))
+    .option('--force', 'go on when the container has to be killed to stop');
+}
+
+export function moveRequest(container: string, options: MoveOptions): MigrateRequest {
+  const { from, to, strategy, rootfs, bwlimit, force } = options;
+  return {
+    container,
+    target: to,
+    ...(from === undefined ? {} : { source: from }),
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(rootfs === undefined ? {} : { rootfs }),
+    ...(bwlimit === undefined ? {} : { bwlimit }),
+    ...(force === undefined ? {} : { force }),
+  };
+}

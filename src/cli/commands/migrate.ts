@@ -1,0 +1,41 @@
+import { Command, Option } from 'commander';
+import { api, type MigrateRequest } from '../api.ts';
+import { allCopied, assertSucceeded, follow, running } from '../follow.ts';
+import { arrivalText } from '../migration-text.ts';
+import { briefProgress, watchProgress } from '../progress.ts';
+import { type Session, withSession } from '../session.ts';
+import type { Terminal } from '../terminal.ts';
+import { addMoveOptions, type MoveOptions, moveRequest } from './migrate-options.ts';
+
+type Options = MoveOptions & { watch?: true; wait?: true; detach?: true };
+
+export function migrateCommand(terminal: Terminal): Command {
+  return addMoveOptions(new Command('migrate'))
+    .description('move a container with its data to another host; returns once it runs there')
+    .option('--watch', 'show the progress meanwhile')
+    .option('--wait', 'return once all data is copied')
+    .addOption(new Option('--detach', 'return at once').conflicts(['watch', 'wait']))
+    .action((container: string, options: Options, command: Command) =>
+      withSession(command, terminal, (session) => migrate(session, moveRequest(container, options), options)),
+    );
+}
+
+async function migrate(session: Session, request: MigrateRequest, options: Options): Promise<void> {
+  const { client, output } = session;
+  const begun = await api.migrate(client, request);
+  if (options.detach === true) {
+    const text = `${begun.container} is being moved to ${begun.target}: \`cargoctl status ${begun.container} --watch\`\n`;
+    output.result(begun, () => text);
+    return;
+  }
+  const progress = (options.watch === true ? watchProgress : briefProgress)(output.progressStream);
+  try {
+    const phases = options.wait === true ? allCopied : running;
+    const migration = await follow(session, begun, phases, (update) => progress.update(update));
+    progress.end();
+    assertSucceeded(migration);
+    output.result(migration, () => arrivalText(migration));
+  } finally {
+    progress.end();
+  }
+}

@@ -1,0 +1,69 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CargoError } from '../api/cargo-error.ts';
+import { type Migration, moves, type Phase, runningAtTarget } from '../api/migration.ts';
+import { api } from './api.ts';
+import { Interrupted } from './interrupted.ts';
+import { failureOf } from './output.ts';
+import type { Session } from './session.ts';
+
+const POLL_MS = 500;
+/** A server that is being restarted is back long before this. */
+const SERVER_AWAY_LIMIT_MS = 60_000;
+
+/** Phases with all data at the target. */
+export const allCopied: readonly Phase[] = ['copied', 'completed'];
+/** Phases in which the container runs at the target. */
+export const running: readonly Phase[] = runningAtTarget;
+/** Phases that nothing leads out of. */
+export const ended: readonly Phase[] = (Object.keys(moves) as Phase[]).filter((phase) => moves[phase].length === 0);
+
+/**
+ * Asks after the migration until it is in one of the phases, or has ended. Outlives restarts of the server. Ctrl-C ends
+ * the following, not the migration.
+ */
+export async function follow(
+  session: Session,
+  from: Migration,
+  phases: readonly Phase[],
+  onUpdate: (migration: Migration) => void,
+): Promise<Migration> {
+  let migration = from;
+  onUpdate(migration);
+  try {
+    while (!phases.includes(migration.phase) && !ended.includes(migration.phase)) {
+      await sleep(POLL_MS, undefined, { signal: session.signal });
+      migration = await askPatiently(session, migration.id);
+      onUpdate(migration);
+    }
+    return migration;
+  } catch (error) {
+    throw session.signal.aborted ? goesOn(migration) : error;
+  }
+}
+
+/** Throws the migration's own failure when it ended without the container running at the target. */
+export function assertSucceeded(migration: Migration): void {
+  if (migration.phase !== 'failed' && migration.phase !== 'rolled-back') return;
+  const message = `the migration of ${migration.container} to ${migration.target} ended ${migration.phase}`;
+  throw failureOf(migration.error ?? { code: 'MIGRATION_FAILED', message });
+}
+
+async function askPatiently(session: Session, id: string): Promise<Migration> {
+  const giveUpAt = Date.now() + SERVER_AWAY_LIMIT_MS;
+  for (;;) {
+    try {
+      return await api.migration(session.client, id);
+    } catch (error) {
+      const mayPass = error instanceof CargoError && error.handling.retry;
+      if (!mayPass || Date.now() > giveUpAt) throw error;
+      await sleep(POLL_MS, undefined, { signal: session.signal });
+    }
+  }
+}
+
+function goesOn({ container }: Migration): Interrupted {
+  return new Interrupted(
+    `the migration of ${container} goes on by itself: \`cargoctl status ${container} --watch\` follows it, ` +
+      `\`cargoctl cancel ${container}\` stops it`,
+  );
+}

@@ -1,0 +1,79 @@
+import type { Amount, Migration } from '../api/migration.ts';
+import { findingLine } from './output.ts';
+import { formatBytes, formatDuration, formatRate, formatSeconds } from './quantity.ts';
+import { printable, record, table } from './table.ts';
+
+/** `mysqldemo runs on h2 (downtime 1.42 s, 155.0 MiB in 208 files, 3 rounds)` and what may be done next. */
+export function arrivalText(migration: Migration): string {
+  const { container, target, source, downtimeMs, bytes, files, rounds, movedAs, phase } = migration;
+  const facts = [
+    downtimeMs === null ? '' : `downtime ${formatDuration(downtimeMs)}`,
+    `${formatBytes(bytes.total)} in ${files.total} files`,
+    rounds.length === 0 ? '' : `${rounds.length} round${rounds.length === 1 ? '' : 's'}`,
+  ].filter((fact) => fact !== '');
+  const lines = [`${container} runs on ${target} (${facts.join(', ')})`];
+  if (phase !== 'completed') {
+    const kept = movedAs === null ? 'the old one' : movedAs;
+    lines.push(
+      `On ${source} ${kept} is kept stopped; \`cargoctl failover ${container}\` lets go of it, with --cleanup it is removed.`,
+    );
+  }
+  return lines.map((line) => `${printable(line)}\n`).join('');
+}
+
+/** Everything that `cargoctl status CONTAINER` says. */
+export function migrationText(migration: Migration): string {
+  const { rate, etaSeconds, downtimeMs, rounds, error, findings, bwlimit, copiedAt, completedAt } = migration;
+  const open = error === null && copiedAt === null;
+  const text = record([
+    ['container', migration.container],
+    ['migration', migration.id],
+    ['from', migration.source],
+    ['to', migration.target],
+    ['strategy', migration.strategy],
+    ['phase', migration.phase],
+    ['activity', open && migration.activity !== '' ? migration.activity : null],
+    ['files', amountText(migration.files, String)],
+    ['bytes', amountText(migration.bytes, formatBytes)],
+    ['rate', open && rate !== null ? formatRate(rate) : null],
+    ['ETA', open && etaSeconds !== null ? formatSeconds(etaSeconds) : null],
+    ['limit', bwlimit === null ? null : formatRate(bwlimit)],
+    ['downtime', downtimeMs === null ? null : formatDuration(downtimeMs)],
+    ['rounds', rounds.length === 0 ? null : rounds.map(roundText).join('; ')],
+    ['started', migration.startedAt],
+    ['updated', migration.updatedAt],
+    ['copied', copiedAt],
+    ['completed', completedAt],
+    [
+      'kept as',
+      migration.movedAs === null || migration.cleanedUp ? null : `${migration.movedAs} on ${migration.source}`,
+    ],
+    ['error', error === null ? null : `${error.message} [${error.code}]`],
+  ]);
+  return text + findings.map((finding) => `${printable(findingLine(finding))}\n`).join('');
+}
+
+/** One line a migration. */
+export function migrationsTable(migrations: readonly Migration[]): string {
+  const rows = migrations.map((migration) => [
+    migration.container,
+    migration.source,
+    migration.target,
+    migration.phase,
+    `${migration.files.local}/${migration.files.total}`,
+    `${formatBytes(migration.bytes.local)}/${formatBytes(migration.bytes.total)}`,
+    migration.downtimeMs === null ? '-' : formatDuration(migration.downtimeMs),
+    migration.createdAt.slice(0, 19).replace('T', ' '),
+    migration.error?.code ?? '-',
+  ]);
+  return table(['CONTAINER', 'FROM', 'TO', 'PHASE', 'FILES', 'BYTES', 'DOWNTIME', 'CREATED (UTC)', 'ERROR'], rows);
+}
+
+function amountText({ total, local, verified }: Amount, format: (value: number) => string): string {
+  return `${format(local)} of ${format(total)}, ${format(verified)} verified`;
+}
+
+function roundText({ round, final, files, deleted, bytes, durationMs }: Migration['rounds'][number]): string {
+  const what = `${formatBytes(bytes)} in ${files} files${deleted === 0 ? '' : `, ${deleted} deleted`}`;
+  return `${round}${final ? ' (final)' : ''}: ${what}, ${formatDuration(durationMs)}`;
+}
