@@ -1,0 +1,40 @@
+import { expect, test } from 'vitest';
+import type { Round } from '../../../../src/api/migration.ts';
+import { isTimeToSwitch, MAX_ROUNDS } from '../../../../src/server/migrations/rounds.ts';
+
+const MiB = 1024 * 1024;
+
+function rounds(...bytes: number[]): Round[] {
+  return bytes.map((count, index) => ({
+    round: index + 1,
+    final: false,
+    files: 1,
+    deleted: 0,
+    bytes: count,
+    durationMs: 1,
+  }));
+}
+
+test('the first round is never the last one before the switch', () => {
+  expect(isTimeToSwitch([])).toBe(false);
+  expect(isTimeToSwitch(rounds(0))).toBe(false);
+});
+
+test('rounds go on while they shrink and more than 1 MiB is left', () => {
+  expect(isTimeToSwitch(rounds(100 * MiB, 50 * MiB))).toBe(false);
+  expect(isTimeToSwitch(rounds(100 * MiB, 50 * MiB, 2 * MiB))).toBe(false);
+});
+
+test('it is time to switch when at most 1 MiB travelled', () => {
+  expect(isTimeToSwitch(rounds(100 * MiB, MiB))).toBe(true);
+});
+
+test('it is time to switch when a round did not shrink', () => {
+  expect(isTimeToSwitch(rounds(100 * MiB, 100 * MiB))).toBe(true);
+});
+
+test('it is time to switch after eight rounds, however much is left', () => {
+  const shrinking = Array.from({ length: MAX_ROUNDS }, (_, index) => (100 - index) * MiB);
+  expect(isTimeToSwitch(rounds(...shrinking.slice(0, -1)))).toBe(false);
+  expect(isTimeToSwitch(rounds(...shrinking))).toBe(true);
+});
