@@ -1,0 +1,22 @@
+import { Command } from 'commander';
+import { CargoError } from '../src/api/cargo-error.ts';
+import { version } from '../src/version.ts';
+import { registerDown } from './commands/down.ts';
+import { registerExec } from './commands/exec.ts';
+import { registerImage } from './commands/image.ts';
+import { registerPath } from './commands/path.ts';
+import { registerUp } from './commands/up.ts';
+
+const program = new Command('cargo-lab')
+  .description('Real Docker hosts on one machine, to try and test Cargo on')
+  .version(version)
+  .showHelpAfterError('(cargo-lab --help shows all commands)');
+for (const register of [registerUp, registerDown, registerExec, registerPath, registerImage]) register(program);
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  const error = CargoError.from(thrown);
+  console.error(`cargo-lab: ${error.message}`);
+  process.exitCode = error.handling.exitCode;
+}

@@ -1,0 +1,69 @@
+import { z } from 'zod';
+import { CargoError } from '../src/api/cargo-error.ts';
+import { run, tryRun } from './run.ts';
+import { allLabs, type Lab, type LabHost } from './state.ts';
+
+export const prefixLength = 24;
+
+function toNumber(address: string): number {
+  return address.split('.').reduce((sum, part) => sum * 256 + Number(part), 0);
+}
+
+/** Whether two networks, as `address/length`, share an address. */
+export function overlaps(one: string, other: string): boolean {
+  const [oneAddress = '', oneLength = '32'] = one.split('/');
+  const [otherAddress = '', otherLength = '32'] = other.split('/');
+  const blockSize = 2 ** (32 - Math.min(Number(oneLength), Number(otherLength)));
+  return Math.floor(toNumber(oneAddress) / blockSize) === Math.floor(toNumber(otherAddress) / blockSize);
+}
+
+const Routes = z.array(z.object({ dst: z.string() }));
+
+/**
+ * The first /24 of 10.201.0.0/16 that neither another lab nor a route of the machine uses, as its first three numbers.
+ * Docker's own default pools (172.17.0.0/12, 192.168.0.0/16) are elsewhere, so no container network hides a host.
+ */
+export async function freeSubnet(): Promise<string> {
+  const routes = Routes.parse(JSON.parse(await run('ip', ['-json', '-4', 'route', 'show', 'table', 'all'])));
+  const used = [
+    ...routes.map(({ dst }) => dst).filter((dst) => /^\d/.test(dst)),
+    ...allLabs().map(({ gateway }) => `${gateway}/${prefixLength}`),
+  ];
+  for (let third = 0; third < 256; third++) {
+    const subnet = `10.201.${third}`;
+    if (!used.some((network) => overlaps(network, `${subnet}.0/${prefixLength}`))) return subnet;
+  }
+  throw new CargoError('INTERNAL', 'every network of 10.201.0.0/16 is in use: take a lab down first');
+}
+
+export async function createBridge(lab: Lab): Promise<void> {
+  await run('ip', ['link', 'add', lab.bridge, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0']);
+  await run('ip', ['address', 'add', `${lab.gateway}/${lab.prefixLength}`, 'dev', lab.bridge]);
+  await run('ip', ['link', 'set', lab.bridge, 'up']);
+}
+
+/** Lays a cable from the bridge into the network namespace of a process and gives it the host's address there. */
+export async function connect(lab: Lab, host: LabHost, pid: number): Promise<void> {
+  await removeLink(host.link); // that of an earlier boot goes some time after its namespace
+  const peer = `${host.link}p`;
+  await run('ip', ['link', 'add', host.link, 'type', 'veth', 'peer', 'name', peer]);
+  await run('ip', ['link', 'set', peer, 'netns', String(pid), 'name', 'eth0']);
+  await run('ip', ['link', 'set', host.link, 'master', lab.bridge, 'up']);
+  const inside = [`--target=${pid}`, '--net', 'ip'];
+  await run('nsenter', [...inside, 'link', 'set', 'lo', 'up']);
+  await run('nsenter', [...inside, 'address', 'add', `${host.address}/${lab.prefixLength}`, 'dev', 'eth0']);
+  await run('nsenter', [...inside, 'link', 'set', 'eth0', 'up']);
+  await run('nsenter', [...inside, 'route', 'add', 'default', 'via', lab.gateway]);
+}
+
+/** Takes the cable away or gives it back; the host's addresses and routes stay. */
+export async function setLink(host: LabHost, state: 'up' | 'down'): Promise<void> {
+  await run('ip', ['link', 'set', host.link, state]);
+}
+
+export async function removeLink(name: string): Promise<void> {
+  const { status, stderr } = await tryRun('ip', ['link', 'delete', name]);
+  if (status !== 0 && !stderr.includes('Cannot find device')) {
+    throw new CargoError('INTERNAL', `can't remove the network interface ${name}: ${stderr.trim()}`);
+  }
+}
