@@ -10,11 +10,19 @@ import { type StoredMigration, toView } from './record.ts';
 import { retrying } from './retry.ts';
 import { isTimeToSwitch } from './rounds.ts';
 
-export type DriverPorts = { hosts: Hosts; agents: Agents; migrations: MigrationStore; log: Logger };
+/** How long a step that fails for want of a connection, a peer or a daemon is tried again before the way back, ms. */
+export type Patience = { stagingMs: number; switchingMs: number };
+
+export type DriverPorts = {
+  hosts: Hosts;
+  agents: Agents;
+  migrations: MigrationStore;
+  log: Logger;
+  patience: Patience;
+};
 
 /** While the source runs a lost agent costs nothing but time; while it is stopped every second is downtime. */
-const STAGING_PATIENCE_MS = 120_000;
-const SWITCHING_PATIENCE_MS = 45_000;
+export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000 };
 const COUNT_OF_COPY_KEYS = /^copy-/;
 
 /**
@@ -68,7 +76,7 @@ export class Driver {
 
   async #stage(): Promise<void> {
     const { definition, targetId, bases } = await this.#get();
-    const limits = { patienceMs: STAGING_PATIENCE_MS };
+    const limits = { patienceMs: this.#ports.patience.stagingMs };
     await this.#atSource('serve', 'serve', { definition, targetHostId: targetId }, limits);
     await this.#note('making the container at the target');
     const source = await this.#sourceAddress();
@@ -85,7 +93,7 @@ export class Driver {
   }
 
   async #switch(): Promise<void> {
-    const limits = { patienceMs: SWITCHING_PATIENCE_MS };
+    const limits = { patienceMs: this.#ports.patience.switchingMs };
     const migration = await this.#get();
     const frozenAtMs = migration.frozenAtMs ?? Date.now();
     if (migration.frozenAtMs === null) await this.#update({ frozenAtMs });

@@ -12,7 +12,7 @@ import {
 } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 import type { Store } from '../store/store.ts';
-import { Driver } from './driver.ts';
+import { DEFAULT_PATIENCE, Driver, type Patience } from './driver.ts';
 import { completeMigration } from './failover.ts';
 import { LiveProgress } from './live-progress.ts';
 import { MigrationStore } from './migration-store.ts';
@@ -21,7 +21,7 @@ import type { Agents, Hosts } from './ports.ts';
 import { type StoredMigration, toView } from './record.ts';
 import type { MigrationService } from './service.ts';
 
-export type MigrationsPorts = { store: Store; hosts: Hosts; agents: Agents; log: Logger };
+export type MigrationsPorts = { store: Store; hosts: Hosts; agents: Agents; log: Logger; patience?: Patience };
 
 export type Migrations = MigrationService & {
   /** Takes every open migration up again; called once, when the server starts. */
@@ -32,9 +32,10 @@ export type Migrations = MigrationService & {
 
 type Running = { live: LiveProgress; cancel: AbortController; done: Promise<void> };
 
-export function createMigrations({ store, hosts, agents, log }: MigrationsPorts): Migrations {
+export function createMigrations(wired: MigrationsPorts): Migrations {
+  const { store, hosts, agents, log, patience = DEFAULT_PATIENCE } = wired;
   const migrations = new MigrationStore(store);
-  const ports = { hosts, agents, migrations, log };
+  const ports = { hosts, agents, migrations, log, patience };
   const running = new Map<string, Running>();
   const shutdown = new AbortController();
 

@@ -1,0 +1,109 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import { expect, test } from 'vitest';
+import { MigrateOptions, type Migration } from '../../../../src/api/migration.ts';
+import { createMigrations, type Migrations } from '../../../../src/server/migrations/index.ts';
+import { SqliteStore } from '../../../../src/server/store/sqlite-store.ts';
+import { type FaultKind, steps, TwoHosts, TwoRunners } from './two-hosts.ts';
+
+const log = pino({ level: 'silent' });
+const options = MigrateOptions.parse({ container: 'db', target: 'h2' });
+const patience = { stagingMs: 300, switchingMs: 300 };
+const kinds: FaultKind[] = [
+  'request lost',
+  'answer lost',
+  'request delayed',
+  'fails',
+  'server dies before',
+  'server dies after',
+];
+
+/** Plays one migration with the fault, starting the server again each time it dies; returns how it ended. */
+async function play(world: TwoHosts): Promise<Migration> {
+  const folder = mkdtempSync(join(tmpdir(), 'cargo-driver-'));
+  const store = new SqliteStore(join(folder, 'cargo.db'));
+  let deaths = Promise.withResolvers<void>();
+  world.onServerDeath = () => deaths.resolve();
+  const boot = (): Migrations => createMigrations({ store, hosts: world, agents: world, log, patience });
+  let server = boot();
+  try {
+    const { id } = await server.begin(options, AbortSignal.timeout(10_000));
+    for (;;) {
+      const died = deaths.promise.then(() => 'died' as const);
+      const ended = server.untilRunning(id, AbortSignal.timeout(10_000)).catch(() => 'not running' as const);
+      if ((await Promise.race([died, ended])) !== 'died') return await server.get(id);
+      deaths = Promise.withResolvers();
+      await server.close();
+      server = boot();
+      await server.resume();
+    }
+  } finally {
+    await server.close();
+    await store.close();
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function expectOneHome(world: TwoHosts, ended: Migration): void {
+  expect([world.source.running, world.target.running].filter(Boolean), 'exactly one copy runs').toHaveLength(1);
+  if (world.target.running) expect(ended).toMatchObject({ phase: 'copied', error: null });
+  else {
+    expect(ended.phase).toBe('rolled-back');
+    expect(ended.error).not.toBeNull();
+    expect(world.source.frozen).toBe(false);
+    expect(world.target.staged, 'nothing is left at the target').toBe(false);
+  }
+}
+
+const forward = steps.filter((key) => key !== 'abandon' && key !== 'thaw');
+
+test.each(forward.flatMap((key) => kinds.map((kind) => ({ key, kind }))))(
+  'one copy runs in the end, with $key: $kind',
+  async ({ key, kind }) => {
+    const world = new TwoHosts({ key, kind, times: 1 });
+    const ended = await play(world);
+    world.release();
+    expectOneHome(world, ended);
+  },
+);
+
+test.each(forward.map((key) => ({ key })))('the source runs again when $key never gets through', async ({ key }) => {
+  const world = new TwoHosts({ key, kind: 'request lost', times: 1_000 });
+  const ended = await play(world);
+  expectOneHome(world, ended);
+  expect(ended.phase).toBe('rolled-back');
+});
+
+test('the answer of a start that was lost for ever is asked for until it is known', async () => {
+  const world = new TwoHosts({ key: 'start', kind: 'answer lost', times: 1_000 });
+  const ended = await play(world);
+  expectOneHome(world, ended);
+  expect(ended.phase).toBe('copied');
+});
+
+test('a start that arrives after the target has refused does nothing', async () => {
+  const world = new TwoHosts({ key: 'start', kind: 'request delayed', times: 1_000 });
+  const ended = await play(world);
+  expectOneHome(world, ended);
+});
+
+test('control: without the permit the same delay makes two copies run', async () => {
+  const world = new TwoHosts({ key: 'start', kind: 'request delayed', times: 1_000 }, false);
+  await expect(playUntilTwoRun(world)).resolves.toBe(true);
+});
+
+async function playUntilTwoRun(world: TwoHosts): Promise<boolean> {
+  let seen = false;
+  const release = world.release.bind(world);
+  world.release = () => {
+    try {
+      release();
+    } catch (error) {
+      seen ||= error instanceof TwoRunners;
+    }
+  };
+  await play(world);
+  return seen;
+}
