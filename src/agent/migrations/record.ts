@@ -5,6 +5,7 @@ import { Failure } from '../../api/migration.ts';
 /** How a step ended, kept so that the same command gets the same answer for ever. */
 export const StepOutcome = z.object({
   state: z.enum(['done', 'failed']),
+  epoch: z.int().describe('Of the command that it answers; a failed step runs again for a higher one.'),
   output: z.unknown(),
   error: Failure.nullable(),
 });

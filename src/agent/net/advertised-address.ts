@@ -21,19 +21,34 @@ export function formatAddress({ host, port }: ListenAddress): string {
   return isIPv6(host) ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
-/**
- * Where others reach this agent: what it listens on or, where that is a wildcard, the address that the machine uses
- * towards the server.
- * @throws CargoError SERVER_UNREACHABLE
- */
-export async function advertisedAddress(listen: ListenAddress, server: URL, signal: AbortSignal): Promise<string> {
-  if (!wildcards.has(listen.host)) return formatAddress(listen);
+/** Where others reach this agent, as server and peers are told. */
+export class AdvertisedAddress {
+  readonly #listen: ListenAddress;
+  readonly #server: URL;
+  #known: string | null;
+
+  /** `advertise`: said by the operator; else what the agent listens on counts, unless that is a wildcard. */
+  constructor(listen: ListenAddress, advertise: ListenAddress | undefined, server: URL) {
+    this.#listen = listen;
+    this.#server = server;
+    const said = advertise ?? (wildcards.has(listen.host) ? undefined : listen);
+    this.#known = said === undefined ? null : formatAddress(said);
+  }
+
+  /** Behind a wildcard it is the address that the machine uses towards the server. @throws CargoError SERVER_UNREACHABLE */
+  async get(signal: AbortSignal): Promise<string> {
+    this.#known ??= formatAddress({ host: await localAddressTowards(this.#server, signal), port: this.#listen.port });
+    return this.#known;
+  }
+}
+
+async function localAddressTowards(server: URL, signal: AbortSignal): Promise<string> {
   const port = Number(server.port === '' ? 443 : server.port);
   const host = server.hostname.replace(/^\[|\]$/g, '');
   const socket = connect({ host, port });
   try {
     await once(socket, 'connect', { signal: AbortSignal.any([signal, AbortSignal.timeout(CONNECT_LIMIT_MS)]) });
-    return formatAddress({ host: socket.localAddress ?? '', port: listen.port });
+    return (socket.localAddress ?? '').replace(/^::ffff:/, '');
   } catch (error) {
     throw new CargoError('SERVER_UNREACHABLE', `the server at ${server.origin} can't be reached`, { cause: error });
   } finally {

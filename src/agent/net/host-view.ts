@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { abilities, type ContainerSummary, type Heartbeat, type HostFacts } from '../../api/host.ts';
 import { version } from '../../version.ts';
 import type { ContainerModule, DockerFacts } from '../container/module.ts';
+import type { AdvertisedAddress } from './advertised-address.ts';
 
 /** How long one look at Docker may take at all, how long a caller waits for it, how old a look may get. */
 const LOOK_LIMIT_MS = 10_000;
@@ -15,12 +16,12 @@ type Docker = Pick<ContainerModule, 'dockerFacts' | 'containers'>;
 /** What this host and its Docker daemon look like. A slow daemon never holds a caller up: then the last look counts. */
 export class HostView {
   readonly #docker: Docker;
-  readonly #address: (signal: AbortSignal) => Promise<string>;
+  readonly #address: AdvertisedAddress;
   #last: Look | null = null;
   #looking: Promise<void> | null = null;
   #architecture = machine();
 
-  constructor(docker: Docker, address: (signal: AbortSignal) => Promise<string>) {
+  constructor(docker: Docker, address: AdvertisedAddress) {
     this.#docker = docker;
     this.#address = address;
   }
@@ -30,7 +31,7 @@ export class HostView {
   }
 
   async heartbeat(signal: AbortSignal): Promise<Heartbeat> {
-    const dataAddress = await this.#address(signal);
+    const dataAddress = await this.#address.get(signal);
     const look = await this.#look(signal);
     const docker = look?.docker ?? null;
     this.#architecture = docker?.architecture ?? this.#architecture;

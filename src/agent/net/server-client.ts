@@ -37,7 +37,7 @@ export class ServerClient implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connections.destroy();
+    await this.#connections.close();
   }
 
   async #call<T>(

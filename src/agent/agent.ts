@@ -1,0 +1,115 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { CargoError } from '../api/cargo-error.ts';
+import type { ContainerModule } from './container/module.ts';
+import { openDataDir } from './data-dir.ts';
+import { allHandlers } from './handlers.ts';
+import type { MigrationRecord } from './migrations/record.ts';
+import { RecordStore } from './migrations/record-store.ts';
+import type { SourcePeer } from './migrations/step-context.ts';
+import { StepRunner } from './migrations/step-runner.ts';
+import type { ReceiveRound, SendRound } from './migrations/volume-rounds.ts';
+import { AdvertisedAddress, formatAddress, type ListenAddress } from './net/advertised-address.ts';
+import { buildAgentServer, renewServer } from './net/agent-server.ts';
+import type { AgentServer } from './net/agent-server-parts.ts';
+import { keepBeating } from './net/heartbeat.ts';
+import { HostView } from './net/host-view.ts';
+import { type Credentials, HostIdentity } from './net/identity.ts';
+import { ensureJoined } from './net/join.ts';
+import { connectToSource } from './net/peer.ts';
+import { keepRenewed } from './net/renewal.ts';
+import { ServedRounds } from './net/served-rounds.ts';
+import { ServerClient } from './net/server-client.ts';
+
+const CLOSE_LIMIT_MS = 10_000;
+
+export type AgentOptions = {
+  server: URL;
+  joinTokenFile: string | undefined;
+  listen: ListenAddress;
+  advertise: ListenAddress | undefined;
+  dataDir: string;
+  name: string;
+  log: Logger;
+};
+
+/** What the agent is made of besides its shell. */
+export type AgentParts = { container: ContainerModule; sendRound: SendRound; receiveRound: ReceiveRound };
+
+/**
+ * Joins the server if need be, then serves and sends heartbeats until the signal aborts.
+ * @throws CargoError when it can't begin: data directory in use, join refused, address taken
+ */
+export async function runAgent(options: AgentOptions, parts: AgentParts, signal: AbortSignal): Promise<void> {
+  const { log, server, listen, name } = options;
+  await using dataDir = await openDataDir(options.dataDir);
+  const identity = await HostIdentity.open(dataDir.identityFile);
+  const records = await RecordStore.open(dataDir.migrations, log);
+  const view = new HostView(parts.container, new AdvertisedAddress(listen, options.advertise, server));
+  const facts = (waiting: AbortSignal) => view.facts(waiting);
+  const join = { server, tokenFile: options.joinTokenFile, name, identity, facts, log, signal };
+  const connection = new Connection(server, await ensureJoined(join));
+
+  const rounds = new ServedRounds({ records, send: parts.sendRound, log });
+  const steps = new StepRunner({
+    records,
+    handlers: allHandlers(parts.container, parts.receiveRound, rounds),
+    sourcePeer: (record) => sourceOf(record, () => connection.credentials),
+    log,
+  });
+  const { credentials } = connection;
+  const agentServer = buildAgentServer({ credentials, view, container: parts.container, records, steps, rounds, log });
+  const onRenewed = (renewed: Credentials): void => {
+    connection.renew(renewed);
+    renewServer(agentServer, renewed);
+  };
+  try {
+    await listenOn(agentServer, listen);
+    log.info({ hostId: identity.hostId, name, listen: formatAddress(listen) }, 'cargo-agent serves');
+    await Promise.all([
+      keepBeating({ server: () => connection.client, beat: (waiting) => view.heartbeat(waiting), log, signal }),
+      keepRenewed({ identity, server: () => connection.client, onRenewed, log, signal }),
+    ]);
+  } finally {
+    log.info('cargo-agent is stopping');
+    await steps.close(CLOSE_LIMIT_MS);
+    await Promise.race([agentServer.close(), delay(CLOSE_LIMIT_MS, undefined, { ref: false })]);
+    await connection.client[Symbol.asyncDispose]();
+  }
+}
+
+/** The connection to the server; made anew when the certificate was renewed. */
+class Connection {
+  readonly #server: URL;
+  credentials: Credentials;
+  client: ServerClient;
+
+  constructor(server: URL, credentials: Credentials) {
+    this.#server = server;
+    this.credentials = credentials;
+    this.client = new ServerClient(server, { kind: 'mutual', credentials });
+  }
+
+  renew(credentials: Credentials): void {
+    const replaced = this.client;
+    this.credentials = credentials;
+    this.client = new ServerClient(this.#server, { kind: 'mutual', credentials });
+    void replaced[Symbol.asyncDispose]();
+  }
+}
+
+async function listenOn(server: AgentServer, listen: ListenAddress): Promise<void> {
+  try {
+    await server.listen({ host: listen.host === '' ? '0.0.0.0' : listen.host, port: listen.port });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CargoError('BAD_REQUEST', `can't listen on ${formatAddress(listen)}: ${reason}`, { cause: error });
+  }
+}
+
+function sourceOf({ id, peer }: MigrationRecord, credentials: () => Credentials): SourcePeer {
+  if (peer === null || peer.address === null) {
+    throw new CargoError('WRONG_PHASE', `migration ${id} was not staged here: its source is not known`);
+  }
+  return connectToSource({ migrationId: id, peer: { hostId: peer.hostId, address: peer.address }, credentials });
+}

@@ -1,0 +1,26 @@
+import type { ContainerModule } from './container/module.ts';
+import { createCopyStep } from './migrations/copy-step.ts';
+import type { StepHandlers } from './migrations/step-context.ts';
+import type { ReceiveRound } from './migrations/volume-rounds.ts';
+import type { ServedRounds } from './net/served-rounds.ts';
+
+/** All steps. What ends the serving of a migration first ends the rounds that are still being sent. */
+export function allHandlers(
+  container: ContainerModule,
+  receiveRound: ReceiveRound,
+  rounds: ServedRounds,
+): StepHandlers {
+  const { handlers } = container;
+  return {
+    ...handlers,
+    copy: createCopyStep(receiveRound),
+    thaw: async (context, input) => {
+      await rounds.end(context.migrationId);
+      return handlers.thaw(context, input);
+    },
+    release: async (context, input) => {
+      await rounds.end(context.migrationId);
+      return handlers.release(context, input);
+    },
+  };
+}

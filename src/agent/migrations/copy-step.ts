@@ -1,0 +1,113 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { StepInput } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { DataMount } from '../../api/container-definition.ts';
+import type { StepContext, StepHandler } from './step-context.ts';
+import type { ReceiveRound, RoundProgress, RoundResult } from './volume-rounds.ts';
+
+const PATIENCE_MS = 60_000;
+const FIRST_WAIT_MS = 200;
+const LONGEST_WAIT_MS = 5_000;
+
+type TargetMount = { mount: DataMount; path: string };
+type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRound };
+
+/** One round over all data mounts, one after the other, pulled from the source. */
+export function createCopyStep(receive: ReceiveRound): StepHandler<'copy'> {
+  return async (context, input) => {
+    const mounts = targetMounts(context);
+    const results: RoundResult[] = [];
+    for (const { mount, path } of mounts) {
+      const report = progressOverAll(context, mounts, results, mount);
+      results.push(await copyPatiently({ context, input, receive }, { mount, path }, report));
+    }
+    return sum(results);
+  };
+}
+
+function targetMounts(context: StepContext): TargetMount[] {
+  const { definition, target } = context.record();
+  if (definition === null || target === null) {
+    throw new CargoError('WRONG_PHASE', 'nothing was staged for this migration here');
+  }
+  return definition.mounts.map((mount) => {
+    const here = target.mountPaths.find(({ index }) => index === mount.index);
+    if (here === undefined) throw new CargoError('INTERNAL', `stage left no place for the data of ${mount.name}`);
+    return { mount, path: here.path };
+  });
+}
+
+/** A source that can't be reached is waited for a while: a round that begins again sends only what is missing. */
+async function copyPatiently(
+  job: Job,
+  target: TargetMount,
+  report: (progress: RoundProgress) => void,
+): Promise<RoundResult> {
+  const { log, signal } = job.context;
+  let giveUpAt: number | null = null;
+  for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
+    try {
+      return await copyOnce(job, target, report);
+    } catch (error) {
+      signal.throwIfAborted();
+      giveUpAt ??= Date.now() + PATIENCE_MS;
+      const mayPass = error instanceof CargoError && error.code === 'PEER_UNREACHABLE' && Date.now() < giveUpAt;
+      if (!mayPass) throw error;
+      log.warn({ mount: target.mount.name, reason: error.message, waitMs }, 'copying will be tried again');
+    }
+    await delay(waitMs, undefined, { signal });
+  }
+}
+
+async function copyOnce(
+  { context, input, receive }: Job,
+  { mount, path }: TargetMount,
+  onProgress: (progress: RoundProgress) => void,
+): Promise<RoundResult> {
+  const { directory, signal } = context;
+  const { round, final, bwlimit } = input;
+  const stateDir = join(directory, `mount-${mount.index}`);
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const socket = await context.source().openRound({ mountIndex: mount.index, round, final, bwlimit }, signal);
+  try {
+    return await receive({ socket, root: { path, isFile: mount.isFile }, stateDir, round, signal, onProgress });
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** What is done of all mounts: those before this one count as copied, those after it with what the plan measured. */
+function progressOverAll(
+  context: StepContext,
+  mounts: readonly TargetMount[],
+  before: readonly RoundResult[],
+  current: DataMount,
+): (progress: RoundProgress) => void {
+  const after = mounts.slice(before.length + 1).map(({ mount }) => mount);
+  const done = sum(before);
+  const filesAfter = after.reduce((total, { files }) => total + files, 0);
+  const bytesAfter = after.reduce((total, { bytes }) => total + bytes, 0);
+  const activity = `copying ${current.kind === 'volume' ? 'volume' : 'directory'} ${current.name}`;
+  return ({ filesDone, filesTotal, bytesDone, bytesTotal }) =>
+    context.report({
+      activity,
+      filesDone: done.totalFiles + filesDone,
+      filesTotal: done.totalFiles + filesTotal + filesAfter,
+      bytesDone: done.totalBytes + bytesDone,
+      bytesTotal: done.totalBytes + bytesTotal + bytesAfter,
+    });
+}
+
+function sum(results: readonly RoundResult[]): RoundResult {
+  const total = { files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0 };
+  for (const result of results) {
+    total.files += result.files;
+    total.deleted += result.deleted;
+    total.bytes += result.bytes;
+    total.totalFiles += result.totalFiles;
+    total.totalBytes += result.totalBytes;
+  }
+  return total;
+}

@@ -1,0 +1,194 @@
+import { mkdir } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import type { StepCommand, StepName, StepProgress, StepReport } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { MigrationRecord, StepOutcome } from './record.ts';
+import type { RecordStore } from './record-store.ts';
+import { Serial } from './serial.ts';
+import { parseStepInput, reasonToKeep } from './step-command.ts';
+import type { SourcePeer, StepContext, StepHandlers } from './step-context.ts';
+
+/** Steps that end whatever else runs for their migration. */
+const overriding: ReadonlySet<StepName> = new Set(['abandon', 'thaw']);
+/** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
+const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start']);
+const END_LIMIT_MS = 120_000;
+
+/** `epoch`: the highest that asked for it. */
+type Running = {
+  readonly key: string;
+  epoch: number;
+  readonly stop: AbortController;
+  progress: StepProgress | null;
+  ended: Promise<void>;
+};
+
+export type StepRunnerOptions = {
+  records: RecordStore;
+  handlers: StepHandlers;
+  sourcePeer: (record: MigrationRecord) => SourcePeer;
+  log: Logger;
+};
+
+/**
+ * Runs the steps of migrations, one at a time for each. What a step came to is durable before anybody is told, so the
+ * same command can be sent again: to a step that runs it is a question, to one that ended it gives the recorded answer.
+ */
+export class StepRunner {
+  readonly #options: StepRunnerOptions;
+  readonly #running = new Map<string, Running>();
+  readonly #commands = new Serial();
+  readonly #shutdown = new AbortController();
+
+  constructor(options: StepRunnerOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Starts the step unless it runs or has ended already. A failed step runs again for a higher epoch.
+   * @throws CargoError BAD_REQUEST, STALE_EPOCH, WRONG_PHASE (another step runs), MIGRATION_NOT_FOUND
+   */
+  async start(id: string, key: string, command: StepCommand): Promise<StepReport> {
+    const input = parseStepInput(key, command);
+    return this.#commands.run(id, async () => {
+      const { epoch, step } = command;
+      const record = await this.#seeEpoch(id, command);
+      const running = this.#running.get(id);
+      if (running?.key === key) running.epoch = epoch;
+      const outcome = record.outcomes[key];
+      const isAnswered = outcome !== undefined && (outcome.state === 'done' || outcome.epoch >= epoch);
+      if (running?.key === key || isAnswered) return this.report(id, key);
+      if (running !== undefined && !overriding.has(step)) {
+        throw new CargoError('WRONG_PHASE', `step ${running.key} of migration ${id} still runs`);
+      }
+      this.#shutdown.signal.throwIfAborted();
+      this.#begin(id, key, command, input);
+      return this.report(id, key);
+    });
+  }
+
+  /** @throws CargoError MIGRATION_NOT_FOUND, or NOT_FOUND for a step that neither runs nor ended here: send it again */
+  report(id: string, key: string): StepReport {
+    const running = this.#running.get(id);
+    if (running?.key === key) return { key, state: 'running', progress: running.progress, output: null, error: null };
+    const outcome = this.#options.records.get(id).outcomes[key];
+    if (outcome === undefined) throw new CargoError('NOT_FOUND', `step ${key} of migration ${id} is not known here`);
+    return { key, state: outcome.state, progress: null, output: outcome.output, error: outcome.error };
+  }
+
+  /** The report as soon as the step has ended, or after `waitMs`. */
+  async wait(id: string, key: string, waitMs: number, signal: AbortSignal): Promise<StepReport> {
+    const running = this.#running.get(id);
+    if (running?.key === key) await endsWithin(running.ended, waitMs, signal);
+    return this.report(id, key);
+  }
+
+  /** Ends the step if it runs; resolves once it has ended. @throws CargoError TIMED_OUT when it doesn't end */
+  async cancel(id: string, key: string, signal: AbortSignal): Promise<void> {
+    const running = this.#running.get(id);
+    if (running?.key !== key) return;
+    running.stop.abort(new CargoError('CANCELLED', `step ${key} was cancelled`));
+    if (await endsWithin(running.ended, END_LIMIT_MS, signal)) return;
+    throw new CargoError('TIMED_OUT', `step ${key} of migration ${id} was cancelled but does not end`);
+  }
+
+  /** Drops all that is known of a migration that is over. @throws CargoError WRONG_PHASE while it isn't */
+  async forget(id: string): Promise<void> {
+    await this.#commands.run(id, async () => {
+      const record = this.#options.records.find(id);
+      if (record === null) return;
+      const reason = reasonToKeep(record, this.#running.get(id)?.key ?? null);
+      if (reason !== null) throw new CargoError('WRONG_PHASE', `migration ${id} can't be forgotten: ${reason}`);
+      await this.#options.records.remove(id);
+    });
+  }
+
+  /** Interrupts what runs without recording an outcome: the same commands make it go on after a restart. */
+  async close(limitMs: number): Promise<void> {
+    this.#shutdown.abort(new CargoError('CANCELLED', 'the agent is stopping'));
+    const ends = [...this.#running.values()].map(({ ended }) => ended);
+    await endsWithin(Promise.all(ends), limitMs, AbortSignal.timeout(limitMs));
+  }
+
+  /** The epoch of a command is durable before anything is done for it. */
+  async #seeEpoch(id: string, { step, epoch }: StepCommand): Promise<MigrationRecord> {
+    const { records } = this.#options;
+    const record = needRecord.has(step) ? records.get(id) : await records.create(id);
+    if (epoch === record.epoch) return record;
+    if (epoch > record.epoch) return records.update(id, (known) => ({ ...known, epoch }));
+    throw new CargoError('STALE_EPOCH', `migration ${id} is driven under epoch ${record.epoch} already, not ${epoch}`);
+  }
+
+  #begin(id: string, key: string, { step, epoch }: StepCommand, input: unknown): void {
+    const before = this.#running.get(id);
+    before?.stop.abort(new CargoError('CANCELLED', `step ${before.key} gave way to ${key}`));
+    const running: Running = { key, epoch, stop: new AbortController(), progress: null, ended: Promise.resolve() };
+    this.#running.set(id, running);
+    running.ended = this.#run(id, step, running, before, input).finally(() => {
+      if (this.#running.get(id) === running) this.#running.delete(id);
+    });
+  }
+
+  async #run(id: string, step: StepName, running: Running, before: Running | undefined, input: unknown): Promise<void> {
+    const { key } = running;
+    const log = this.#options.log.child({ migration: id, step: key });
+    const signal = AbortSignal.any([running.stop.signal, this.#shutdown.signal]);
+    if (before !== undefined && !(await endsWithin(before.ended, END_LIMIT_MS, signal))) {
+      log.error({ before: before.key }, 'the step could not begin: the one before it does not end');
+      this.#running.set(id, before);
+      return;
+    }
+    const ended = await this.#outcomeOf(step, this.#context(id, running, signal, log), input);
+    if (ended.state === 'failed' && this.#shutdown.signal.aborted) return;
+    try {
+      await this.#options.records.update(id, (record) => {
+        const outcome: StepOutcome = { ...ended, epoch: running.epoch };
+        return { ...record, outcomes: { ...record.outcomes, [key]: outcome } };
+      });
+      log.info({ state: ended.state }, 'step ended');
+    } catch (error) {
+      log.error({ err: error }, 'the outcome of a step could not be recorded: it will run again');
+    }
+  }
+
+  async #outcomeOf(step: StepName, context: StepContext, input: unknown): Promise<Omit<StepOutcome, 'epoch'>> {
+    context.log.info('step begins');
+    const handler = this.#options.handlers[step] as (context: StepContext, input: unknown) => Promise<unknown>;
+    try {
+      await mkdir(context.directory, { recursive: true, mode: 0o700 });
+      return { state: 'done', output: await handler(context, input), error: null };
+    } catch (thrown) {
+      const error = CargoError.from(context.signal.aborted ? context.signal.reason : thrown);
+      context.log.warn({ err: thrown, code: error.code }, 'step failed');
+      return { state: 'failed', output: null, error: error.toBody().error };
+    }
+  }
+
+  #context(id: string, running: Running, signal: AbortSignal, log: Logger): StepContext {
+    const { records, sourcePeer } = this.#options;
+    return {
+      migrationId: id,
+      directory: records.directory(id),
+      log,
+      signal,
+      record: () => records.get(id),
+      update: async (change) => {
+        await records.update(id, change);
+      },
+      report: (progress) => {
+        running.progress = progress;
+      },
+      source: () => sourcePeer(records.get(id)),
+    };
+  }
+}
+
+/** Whether the work ended before the limit and before the signal. */
+async function endsWithin(work: Promise<unknown>, limitMs: number, signal: AbortSignal): Promise<boolean> {
+  const stop = new AbortController();
+  const limit = delay(limitMs, false, { signal: AbortSignal.any([signal, stop.signal]) }).catch(() => false);
+  const ended = await Promise.race([work.then(() => true), limit]);
+  stop.abort();
+  return ended;
+}

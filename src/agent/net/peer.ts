@@ -1,0 +1,120 @@
+import type { IncomingMessage } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import type { Duplex, Readable } from 'node:stream';
+import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
+import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
+import type { SourcePeer } from '../migrations/step-context.ts';
+import { parseAddress } from './advertised-address.ts';
+import type { Credentials } from './identity.ts';
+import { expectParty } from './party.ts';
+
+const CONNECT_LIMIT_MS = 10_000;
+/** Docker may work for a while before the first byte of an image comes. */
+const IMAGE_SILENCE_LIMIT_MS = 600_000;
+const ROUND_ANSWER_LIMIT_MS = 15_000;
+/** A connection whose other end is gone is noticed this long after the last packet, plus about ten seconds. */
+const KEEP_ALIVE_MS = 10_000;
+const LONGEST_ERROR_BODY = 1_048_576;
+
+export type PeerOptions = {
+  migrationId: string;
+  peer: { hostId: string; address: string };
+  credentials: () => Credentials;
+};
+
+type Call = {
+  method: 'GET' | 'POST';
+  path: string;
+  headers: Record<string, string>;
+  body?: string;
+  silenceLimitMs: number;
+};
+type Answer = { response: IncomingMessage; socket: Duplex | null };
+
+/** The agent at the source, known by the host id in its certificate. Each call has a connection of its own. */
+export function connectToSource(options: PeerOptions): SourcePeer {
+  const base = `/v1/migrations/${options.migrationId}`;
+  return {
+    fetchImage: async (haveLayers, signal): Promise<Readable> => {
+      const body = JSON.stringify(ImageRequest.parse({ haveLayers }));
+      const headers = { 'content-type': 'application/json', 'content-length': String(Buffer.byteLength(body)) };
+      const call: Call = {
+        method: 'POST',
+        path: `${base}/image`,
+        headers,
+        body,
+        silenceLimitMs: IMAGE_SILENCE_LIMIT_MS,
+      };
+      const { response } = await exchange(options, call, signal);
+      if (response.statusCode !== 200) throw await refusal(response);
+      return response;
+    },
+    openRound: async ({ mountIndex, round, final, bwlimit }, signal): Promise<Duplex> => {
+      const query = `final=${final ? 1 : 0}${bwlimit === null ? '' : `&bwlimit=${bwlimit}`}`;
+      const path = `${base}/mounts/${mountIndex}/rounds/${round}?${query}`;
+      const headers = { connection: 'Upgrade', upgrade: DATA_PROTOCOL };
+      const call: Call = { method: 'GET', path, headers, silenceLimitMs: ROUND_ANSWER_LIMIT_MS };
+      const { response, socket } = await exchange(options, call, signal);
+      if (socket === null) throw await refusal(response);
+      return socket;
+    },
+  };
+}
+
+/** Resolves with the head of the answer. @throws CargoError PEER_UNREACHABLE; or the signal's reason */
+function exchange({ peer, credentials }: PeerOptions, call: Call, signal: AbortSignal): Promise<Answer> {
+  const { key, certificate, ca } = credentials();
+  const { method, path, headers } = call;
+  const { promise, resolve, reject } = Promise.withResolvers<Answer>();
+  const request = httpsRequest({
+    ...parseAddress(peer.address),
+    ...{ method, path, headers, key, cert: certificate, ca },
+    agent: false,
+    timeout: CONNECT_LIMIT_MS,
+    minVersion: 'TLSv1.3',
+    checkServerIdentity: expectParty({ kind: 'host', hostId: peer.hostId }),
+  });
+  request.once('timeout', () => request.destroy(new Error('it does not answer')));
+  const abort = (): void => {
+    request.destroy(new Error('aborted'));
+  };
+  signal.addEventListener('abort', abort, { once: true });
+  request.once('close', () => signal.removeEventListener('abort', abort));
+  request.on('error', (error) => reject(signal.aborted ? signal.reason : unreachable(peer.address, error)));
+  request.once('socket', (socket) => {
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    socket.once('secureConnect', () => socket.setTimeout(call.silenceLimitMs));
+  });
+  request.once('response', (response) => resolve({ response, socket: null }));
+  request.once('upgrade', (response, socket, head) => {
+    socket.setTimeout(0);
+    // Whoever reads the socket sees the failure too; this keeps one that comes before that from ending the process.
+    socket.on('error', () => {});
+    if (head.length > 0) socket.unshift(head);
+    resolve({ response, socket });
+  });
+  if (signal.aborted) abort();
+  request.end(call.body);
+  return promise;
+}
+
+function unreachable(address: string, cause: Error): CargoError {
+  return new CargoError('PEER_UNREACHABLE', `the source's agent at ${address} can't be reached: ${cause.message}`, {
+    cause,
+  });
+}
+
+async function refusal(response: IncomingMessage): Promise<CargoError> {
+  let text = '';
+  response.setEncoding('utf8');
+  for await (const part of response) {
+    text += part;
+    if (text.length > LONGEST_ERROR_BODY) break;
+  }
+  try {
+    return CargoError.fromBody(ErrorBody.parse(JSON.parse(text)));
+  } catch {
+    return new CargoError('PROTOCOL_ERROR', `the source's agent answered with status ${response.statusCode}`);
+  }
+}

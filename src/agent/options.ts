@@ -1,0 +1,76 @@
+import { hostname } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { CargoError } from '../api/cargo-error.ts';
+import { HostName } from '../api/host.ts';
+import { version } from '../version.ts';
+import { type ListenAddress, parseAddress } from './net/advertised-address.ts';
+
+const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
+
+export type CommandLine = {
+  server: URL;
+  joinTokenFile?: string;
+  listen: ListenAddress;
+  advertise?: ListenAddress;
+  dataDir: string;
+  docker: string;
+  name: string;
+  logLevel: (typeof levels)[number];
+};
+
+/** Ends the process with 2 after a usage error, with 0 after --help and --version. */
+export function parseCommandLine(argv: readonly string[]): CommandLine {
+  const command = new Command('cargo-agent')
+    .description('Cargo’s part on a Docker host: tells the server what runs here and moves containers away and in.')
+    .version(version)
+    .requiredOption('--server <url>', 'the cargo-server, e.g. https://cargo.example:5000', serverUrl)
+    .option('--join-token-file <file>', 'holds the join token; needed until the host has joined')
+    .addOption(
+      new Option('--listen <address>', 'where server and other agents reach this one')
+        .default(parseAddress('0.0.0.0:5005'), '0.0.0.0:5005')
+        .argParser(address),
+    )
+    .option('--advertise <address>', 'host:port that server and peers are told (default: found out)', address)
+    .option('--data-dir <dir>', 'identity and records of migrations', '/var/lib/cargo')
+    .option('--docker <socket>', 'Docker Engine API', dockerSocket, 'unix:///var/run/docker.sock')
+    .addOption(
+      new Option('--name <name>', 'name of the host').default(shortHostName(), 'host name').argParser(hostName),
+    )
+    .addOption(new Option('--log-level <level>', 'of the JSON lines on standard error').choices(levels).default('info'))
+    .configureOutput({ outputError: (text, write) => write(`cargo-agent: ${text}`) })
+    .exitOverride((end) => process.exit(end.exitCode === 0 ? 0 : 2));
+  command.parse(argv);
+  return command.opts<CommandLine>();
+}
+
+function shortHostName(): string {
+  return hostname().split('.')[0] ?? '';
+}
+
+function serverUrl(text: string): URL {
+  const url = URL.parse(text.includes('://') ? text : `https://${text}`);
+  if (url === null || url.protocol !== 'https:') {
+    throw new InvalidArgumentError('write https://HOST:PORT: agents speak TLS only.');
+  }
+  if (url.port === '' && !text.includes('://')) url.port = '5000';
+  return url;
+}
+
+function address(text: string): ListenAddress {
+  try {
+    return parseAddress(text);
+  } catch (error) {
+    throw new InvalidArgumentError(CargoError.from(error).message);
+  }
+}
+
+function dockerSocket(text: string): string {
+  if (/^unix:\/\/\/.+/.test(text)) return text;
+  throw new InvalidArgumentError('write unix:///PATH: the agent works on the Docker daemon of its own host.');
+}
+
+function hostName(text: string): string {
+  const name = HostName.safeParse(text);
+  if (name.success) return name.data;
+  throw new InvalidArgumentError(`${name.error.issues[0]?.message ?? 'no host name'}.`);
+}
