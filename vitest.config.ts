@@ -1,18 +1,23 @@
 import { defineConfig } from 'vitest/config';
 
-/** unit: no privileges, no lab. system: real kernel, real Docker hosts; one lab for all, made by the global set-up. */
+const real = { testTimeout: 180_000, hookTimeout: 300_000, fileParallelism: false };
+
+/**
+ * unit: no privileges. kernel: root and a real kernel. lab: the lab itself, each test file with labs of its own. hosts:
+ * Cargo on the real Docker hosts of one lab that the global set-up boots.
+ */
 export default defineConfig({
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'kernel', include: ['test/system/volume/**/*.test.ts'], ...real } },
+      { test: { name: 'lab', include: ['test/system/lab/**/*.test.ts'], ...real } },
       {
         test: {
-          name: 'system',
-          include: ['test/system/**/*.test.ts'],
+          name: 'hosts',
+          include: ['test/system/{docker,migration}/**/*.test.ts'],
           globalSetup: ['test/system/global-setup.ts'],
-          testTimeout: 180_000,
-          hookTimeout: 300_000,
-          fileParallelism: false,
+          ...real,
         },
       },
     ],

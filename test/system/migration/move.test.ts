@@ -1,0 +1,121 @@
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { Migration } from '../../../src/api/migration.ts';
+import { LabUnderTest } from '../lab.ts';
+
+let lab: LabUnderTest;
+
+beforeAll(async () => {
+  lab = await LabUnderTest.open();
+  await lab.lab('image', 'busybox', '--host', 'h1');
+});
+
+afterAll(async () => {
+  for (const host of ['h1', 'h2', 'h3']) {
+    await lab.exec(host, 'sh', '-c', 'docker ps -aq | xargs -r docker rm -f; docker volume prune -af');
+  }
+});
+
+const fill =
+  'mkdir -p /data/sub && head -c 300000 /dev/urandom > /data/blob && echo hello > /data/sub/file && ln -s sub/file /data/link';
+
+async function status(container: string): Promise<Migration> {
+  return Migration.parse(await lab.json('status', container));
+}
+
+test('a container with a named volume moves, is released, and moves back with only its differences', async () => {
+  await lab.must('h1', 'docker', 'volume', 'create', 'movedata');
+  await lab.must(
+    'h1',
+    'docker',
+    'run',
+    '-d',
+    '--name',
+    'mover',
+    '--restart',
+    'unless-stopped',
+    '-v',
+    'movedata:/data',
+    '-p',
+    '8099:80',
+    '-e',
+    'WHO=me',
+    'busybox:lab',
+    'sh',
+    '-c',
+    `${fill}; exec httpd -f -p 80 -h /data`,
+  );
+  await expect
+    .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'mover', 'test', '-L', '/data/link')).status)
+    .toBe(0);
+  const sums = await lab.must('h1', 'docker', 'exec', 'mover', 'sh', '-c', 'cd /data && md5sum blob sub/file');
+
+  const moved = await lab.cargoctl('migrate', 'mover', '--from', 'h1', '--to', 'h2', '--watch');
+  expect(moved, moved.stderr).toMatchObject({ status: 0 });
+  expect(await status('mover')).toMatchObject({ phase: 'copied', source: 'h1', target: 'h2', error: null });
+  expect(await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'cd /data && md5sum blob sub/file')).toBe(sums);
+  expect(
+    await lab.must(
+      'h2',
+      'docker',
+      'inspect',
+      '-f',
+      '{{.HostConfig.RestartPolicy.Name}} {{index .HostConfig.PortBindings "80/tcp" 0 "HostPort"}}'.replace(
+        'index .HostConfig.PortBindings "80/tcp" 0 "HostPort"',
+        '(index (index .HostConfig.PortBindings "80/tcp") 0).HostPort',
+      ),
+      'mover',
+    ),
+  ).toBe('unless-stopped 8099');
+  const { movedAs } = await status('mover');
+  expect(movedAs).toMatch(/^mover-moved-[0-9a-f]{12}$/);
+  for (const name of ['mover', movedAs ?? '']) {
+    expect((await lab.exec('h1', 'docker', 'start', name)).status, `docker start ${name} at the source fails`).not.toBe(
+      0,
+    );
+  }
+
+  const failover = await lab.cargoctl('failover', 'mover');
+  expect(failover, failover.stderr).toMatchObject({ status: 0 });
+  expect((await status('mover')).phase).toBe('completed');
+
+  await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'echo more >> /data/sub/file');
+  const back = await lab.cargoctl('migrate', 'mover', '--from', 'h2', '--to', 'h1', '--watch');
+  expect(back, back.stderr).toMatchObject({ status: 0 });
+  const returned = await status('mover');
+  expect(returned).toMatchObject({ phase: 'copied', source: 'h2', target: 'h1' });
+  const travelled = returned.rounds.reduce((sum, { bytes }) => sum + bytes, 0);
+  expect(travelled, 'bytes that travelled on the way back').toBeLessThan(100_000);
+  expect(await lab.must('h1', 'docker', 'exec', 'mover', 'cat', '/data/sub/file')).toBe('hello\nmore');
+  expect(await lab.must('h1', 'docker', 'ps', '-a', '--format', '{{.Names}}')).toBe('mover');
+  expect((await lab.cargoctl('failover', 'mover', '--cleanup')).status).toBe(0);
+  expect(await lab.must('h2', 'docker', 'ps', '-a', '--format', '{{.Names}}')).toBe('');
+  expect(await lab.must('h2', 'docker', 'volume', 'ls', '-q')).toBe('');
+});
+
+test('a container that fails at the target runs again at the source, and the target is as before', async () => {
+  await lab.must(
+    'h1',
+    'docker',
+    'run',
+    '-d',
+    '--name',
+    'homesick',
+    '-v',
+    'homedata:/data',
+    'busybox:lab',
+    'sh',
+    '-c',
+    `${fill}; test -e /data/started && exit 3; touch /data/started; exec sleep 100000`,
+  );
+  await expect
+    .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'homesick', 'test', '-e', '/data/started')).status)
+    .toBe(0);
+  const id = await lab.must('h1', 'docker', 'inspect', '-f', '{{.Id}}', 'homesick');
+  await lab.must('h1', 'docker', 'exec', 'homesick', 'sh', '-c', 'echo kept > /data/kept');
+  const moved = await lab.cargoctl('migrate', 'homesick', '--to', 'h2');
+  expect(moved.status, moved.stdout).not.toBe(0);
+  expect((await status('homesick')).phase).toBe('rolled-back');
+  expect(await lab.must('h2', 'docker', 'ps', '-aq')).toBe('');
+  expect(await lab.must('h2', 'docker', 'volume', 'ls', '-q')).toBe('');
+  expect(await lab.must('h1', 'docker', 'inspect', '-f', '{{.Id}}', 'homesick')).toBe(id);
+});
