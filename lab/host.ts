@@ -7,8 +7,8 @@ import { diskReleased } from './disk.ts';
 import { startDocker } from './docker.ts';
 import { findInit, hostGroup, hostRoot } from './enter.ts';
 import { connect, setLink } from './network.ts';
-import { cloneRoot, hostDir } from './paths.ts';
-import { shutDownFileSystem } from './power-cut.ts';
+import { cloneRoot, diskImage, hostDir } from './paths.ts';
+import { stopFileSystem } from './power-cut.ts';
 import type { Lab, LabHost } from './state.ts';
 import { hostTree } from './tree.ts';
 import { waitUntil } from './wait-until.ts';
@@ -72,6 +72,6 @@ export async function cutPower(lab: Lab, host: LabHost): Promise<void> {
   const init = findInit(lab, host);
   if (init === undefined) return;
   await setLink(host, 'down');
-  shutDownFileSystem(lab.fs, join(hostRoot(init), 'var/lib/docker'));
+  await stopFileSystem(lab.fs, join(hostRoot(init), 'var/lib/docker'), diskImage(lab.name, host.name));
   await stopHost(lab, host);
 }

@@ -4,14 +4,25 @@ import { version } from '../src/version.ts';
 import { registerDown } from './commands/down.ts';
 import { registerExec } from './commands/exec.ts';
 import { registerImage } from './commands/image.ts';
+import { registerLink } from './commands/link.ts';
 import { registerPath } from './commands/path.ts';
+import { registerPower } from './commands/power.ts';
 import { registerUp } from './commands/up.ts';
 
 const program = new Command('cargo-lab')
   .description('Real Docker hosts on one machine, to try and test Cargo on')
   .version(version)
   .showHelpAfterError('(cargo-lab --help shows all commands)');
-for (const register of [registerUp, registerDown, registerExec, registerPath, registerImage]) register(program);
+for (const register of [
+  registerUp,
+  registerDown,
+  registerExec,
+  registerPath,
+  registerImage,
+  registerLink,
+  registerPower,
+])
+  register(program);
 
 try {
   await program.parseAsync();

@@ -70,6 +70,11 @@ export function findHost(lab: Lab, name: string): LabHost {
   return host;
 }
 
+/** A host, or the machine that cargo-server runs on. @throws CargoError HOST_NOT_FOUND */
+export function findMachine(lab: Lab, name: string): LabHost {
+  return name === lab.server.name && !lab.bare ? lab.server : findHost(lab, name);
+}
+
 export function allLabs(): Lab[] {
   if (!existsSync(stateRoot)) return [];
   return readdirSync(stateRoot)
