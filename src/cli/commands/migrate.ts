@@ -1,6 +1,9 @@
 import { Command, Option } from 'commander';
+import type { Migration } from '../../api/migration.ts';
 import { api, type MigrateRequest } from '../api.ts';
+import type { Client } from '../client.ts';
 import { allCopied, assertSucceeded, follow, running } from '../follow.ts';
+import { Interrupted } from '../interrupted.ts';
 import { arrivalText } from '../migration-text.ts';
 import { briefProgress, watchProgress } from '../progress.ts';
 import { type Session, withSession } from '../session.ts';
@@ -22,7 +25,7 @@ export function migrateCommand(terminal: Terminal): Command {
 
 async function migrate(session: Session, request: MigrateRequest, options: Options): Promise<void> {
   const { client, output } = session;
-  const begun = await api.migrate(client, request);
+  const begun = await begin(client, request);
   if (options.detach === true) {
     const text = `${begun.container} is being moved to ${begun.target}: \`cargoctl status ${begun.container} --watch\`\n`;
     output.result(begun, () => text);
@@ -37,5 +40,14 @@ async function migrate(session: Session, request: MigrateRequest, options: Optio
     output.result(migration, () => arrivalText(migration));
   } finally {
     progress.end();
+  }
+}
+
+async function begin(client: Client, request: MigrateRequest): Promise<Migration> {
+  try {
+    return await api.migrate(client, request);
+  } catch (error) {
+    if (!(error instanceof Interrupted)) throw error;
+    throw new Interrupted(`interrupted; \`cargoctl status ${request.container}\` says whether a migration has begun`);
   }
 }
