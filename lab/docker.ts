@@ -1,26 +1,9 @@
 import { request } from 'node:http';
 import { join } from 'node:path';
-import { enterCommand, hostRoot, requireInit } from './enter.ts';
-import { run } from './run.ts';
+import { hostRoot, requireInit } from './enter.ts';
+import { startService } from './service.ts';
 import type { Lab, LabHost } from './state.ts';
 import { waitUntil } from './wait-until.ts';
-
-/** A command that goes on by itself in the host, its output in a file there. */
-export async function startService(
-  lab: Lab,
-  host: LabHost,
-  service: string,
-  command: readonly string[],
-): Promise<void> {
-  // The shell ends at once, so the command becomes a child of the host's own process 1.
-  const script = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 &';
-  const [shell, ...args] = enterCommand(lab, host, ['sh', '-c', script, 'sh', logFile(service), ...command], {
-    service,
-  });
-  await run(shell, args);
-}
-
-export const logFile = (service: string) => `/var/log/${service}.log`;
 
 /** Docker's socket, as the machine sees it while the host is up. */
 export function dockerSocket(lab: Lab, host: LabHost): string {

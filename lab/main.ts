@@ -1,28 +1,36 @@
 import { Command } from 'commander';
 import { CargoError } from '../src/api/cargo-error.ts';
 import { version } from '../src/version.ts';
+import { registerCrash } from './commands/crash.ts';
 import { registerDown } from './commands/down.ts';
+import { registerEnv } from './commands/env.ts';
 import { registerExec } from './commands/exec.ts';
 import { registerImage } from './commands/image.ts';
 import { registerLink } from './commands/link.ts';
+import { registerLogs } from './commands/logs.ts';
 import { registerPath } from './commands/path.ts';
 import { registerPower } from './commands/power.ts';
+import { registerStatus } from './commands/status.ts';
 import { registerUp } from './commands/up.ts';
 
 const program = new Command('cargo-lab')
   .description('Real Docker hosts on one machine, to try and test Cargo on')
   .version(version)
   .showHelpAfterError('(cargo-lab --help shows all commands)');
-for (const register of [
+const commands = [
   registerUp,
   registerDown,
+  registerStatus,
+  registerEnv,
   registerExec,
   registerPath,
+  registerLogs,
   registerImage,
   registerLink,
   registerPower,
-])
-  register(program);
+  registerCrash,
+];
+for (const register of commands) register(program);
 
 try {
   await program.parseAsync();

@@ -61,6 +61,14 @@ export async function setLink(host: LabHost, state: 'up' | 'down'): Promise<void
   await run('ip', ['link', 'set', host.link, state]);
 }
 
+const Links = z.array(z.object({ flags: z.array(z.string()) }));
+
+/** @returns false when the link is cut, or not there. */
+export async function linkIsUp(host: LabHost): Promise<boolean> {
+  const { status, stdout } = await tryRun('ip', ['-json', 'link', 'show', host.link]);
+  return status === 0 && Links.parse(JSON.parse(stdout)).some(({ flags }) => flags.includes('UP'));
+}
+
 export async function removeLink(name: string): Promise<void> {
   const { status, stderr } = await tryRun('ip', ['link', 'delete', name]);
   if (status !== 0 && !stderr.includes('Cannot find device')) {

@@ -1,8 +1,18 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CargoError } from '../src/api/cargo-error.ts';
+import { type Lock, lock } from './lock.ts';
 import { labDir, stateRoot } from './paths.ts';
 
 export const LabName = z
@@ -39,6 +49,7 @@ export function shortId(lab: string): string {
 
 const stateFile = (lab: string) => join(labDir(lab), 'lab.json');
 
+/** Must be called with the lock of `lockLabs` held. */
 export function saveLab(lab: Lab): void {
   mkdirSync(labDir(lab.name), { recursive: true, mode: 0o700 });
   const file = stateFile(lab.name);
@@ -75,9 +86,27 @@ export function findMachine(lab: Lab, name: string): LabHost {
   return name === lab.server.name && !lab.bare ? lab.server : findHost(lab, name);
 }
 
+/** The labs of this machine; one that a different version of the lab has written is left out. */
 export function allLabs(): Lab[] {
   if (!existsSync(stateRoot)) return [];
-  return readdirSync(stateRoot)
-    .map(findLab)
-    .filter((lab) => lab !== undefined);
+  return readdirSync(stateRoot).flatMap((name) => {
+    const file = stateFile(name);
+    const lab = existsSync(file) ? Lab.safeParse(JSON.parse(readFileSync(file, 'utf8'))) : undefined;
+    return lab?.success ? [lab.data] : [];
+  });
+}
+
+/** Keeps other cargo-lab commands from making and removing labs until it is disposed. */
+export async function lockLabs(): Promise<Lock> {
+  for (;;) {
+    mkdirSync(stateRoot, { recursive: true });
+    const held = await lock(stateRoot, 60_000);
+    if (held !== undefined) return held;
+  }
+}
+
+/** Forgets a lab of which nothing is left on the machine. Must be called with the lock of `lockLabs` held. */
+export function removeLab(name: string): void {
+  rmSync(labDir(name), { recursive: true, force: true });
+  if (readdirSync(stateRoot).length === 0) rmdirSync(stateRoot);
 }

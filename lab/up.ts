@@ -1,11 +1,12 @@
-import { mkdirSync } from 'node:fs';
 import { CargoError } from '../src/api/cargo-error.ts';
+import { agentsReady, giveJoinToken, startAgent } from './agent.ts';
 import { createDisk } from './disk.ts';
 import { bootHost } from './host.ts';
 import { lock } from './lock.ts';
 import { createBridge, freeSubnet, prefixLength } from './network.ts';
-import { labDir, stateRoot } from './paths.ts';
-import { type FileSystem, findLab, type Lab, LabName, saveLab, shortId } from './state.ts';
+import { labDir } from './paths.ts';
+import { createServerNetwork, startServer } from './server.ts';
+import { type FileSystem, findLab, type Lab, LabName, lockLabs, saveLab, shortId } from './state.ts';
 import { hostTree } from './tree.ts';
 
 export type UpOptions = { name: string; hosts: number; fs: FileSystem; diskBytes: number; bare: boolean };
@@ -21,8 +22,7 @@ function planLab(options: UpOptions, subnet: string): Lab {
 
 /** Takes names and addresses that no other lab has. @throws CargoError WRONG_PHASE when the lab is there already. */
 async function reserve(options: UpOptions): Promise<Lab> {
-  mkdirSync(stateRoot, { recursive: true });
-  using _held = await lock(stateRoot, 60_000);
+  using _held = await lockLabs();
   if (findLab(options.name) !== undefined) {
     throw new CargoError(
       'WRONG_PHASE',
@@ -34,6 +34,17 @@ async function reserve(options: UpOptions): Promise<Lab> {
   return lab;
 }
 
+async function startCargo(lab: Lab): Promise<void> {
+  const since = new Date();
+  await Promise.all(
+    lab.hosts.map(async (host) => {
+      await giveJoinToken(lab, host);
+      await startAgent(lab, host);
+    }),
+  );
+  await agentsReady(lab, lab.hosts, since);
+}
+
 /** Boots a lab and waits until all of it is ready. What an interruption leaves behind is removed by `downLab`. */
 export async function upLab(options: UpOptions): Promise<Lab> {
   LabName.parse(options.name);
@@ -41,11 +52,12 @@ export async function upLab(options: UpOptions): Promise<Lab> {
   const lab = await reserve(options);
   using _held = await lock(labDir(lab.name), 60_000);
   await createBridge(lab);
-  await Promise.all(
-    lab.hosts.map(async (host) => {
-      await createDisk(lab.name, host.name, lab.fs, lab.diskBytes);
-      await bootHost(lab, host);
-    }),
-  );
+  const hosts = lab.hosts.map(async (host) => {
+    await createDisk(lab.name, host.name, lab.fs, lab.diskBytes);
+    await bootHost(lab, host);
+  });
+  const server = lab.bare ? undefined : createServerNetwork(lab).then(() => startServer(lab));
+  await Promise.all([...hosts, server]);
+  if (!lab.bare) await startCargo(lab);
   return lab;
 }

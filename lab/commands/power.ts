@@ -1,5 +1,6 @@
+import { bootMachine } from '../boot.ts';
 import { changeLab } from '../change.ts';
-import { bootHost, cutPower } from '../host.ts';
+import { cutPower } from '../host.ts';
 import { findHost } from '../state.ts';
 import { type NameOption, nameOption, type Register } from './options.ts';
 
@@ -18,6 +19,6 @@ export const registerPower: Register = (program) => {
     .argument('<host>')
     .addOption(nameOption())
     .action(async (host: string, { name }: NameOption) => {
-      await changeLab(name, async (lab) => await bootHost(lab, findHost(lab, host)));
+      await changeLab(name, async (lab) => await bootMachine(lab, findHost(lab, host)));
     });
 };
