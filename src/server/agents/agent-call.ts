@@ -1,0 +1,70 @@
+import { errors, type Pool } from 'undici';
+import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
+import type { Host } from '../../api/host.ts';
+
+export type AgentRequest = {
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE';
+  path: string;
+  body?: unknown;
+  /** How long the agent may take to answer, ms. */
+  limitMs: number;
+};
+
+/**
+ * One call of an agent's REST API; returns the parsed JSON body (null when there is none). Every call of that API may be
+ * sent twice, so one that met a kept-alive connection in its last moment is sent again.
+ * @throws CargoError AGENT_UNREACHABLE, or the agent's own error
+ */
+export async function callAgent(pool: Pool, host: Host, request: AgentRequest, signal: AbortSignal): Promise<unknown> {
+  try {
+    return await exchange(pool, host, request, signal).catch((error: unknown) => {
+      if (!wasCut(error) || signal.aborted) throw error;
+      return exchange(pool, host, request, signal);
+    });
+  } catch (error) {
+    if (error instanceof CargoError) throw error;
+    signal.throwIfAborted();
+    throw unreachable(host, error);
+  }
+}
+
+async function exchange(pool: Pool, host: Host, request: AgentRequest, signal: AbortSignal): Promise<unknown> {
+  const { statusCode, body } = await pool.request({
+    method: request.method,
+    path: request.path,
+    signal,
+    headersTimeout: request.limitMs,
+    bodyTimeout: request.limitMs,
+    ...(request.body === undefined
+      ? {}
+      : { body: JSON.stringify(request.body), headers: { 'content-type': 'application/json' } }),
+  });
+  const text = await body.text();
+  const json = parseJson(text);
+  if (statusCode < 400) return json;
+  const failure = ErrorBody.safeParse(json);
+  if (failure.success) throw CargoError.fromBody(failure.data);
+  throw new CargoError('INTERNAL', `the agent of ${host.name} answered ${request.path} with HTTP ${statusCode}`);
+}
+
+function parseJson(text: string): unknown {
+  if (text === '') return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+function wasCut(error: unknown): boolean {
+  if (error instanceof errors.SocketError) return true;
+  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+}
+
+function unreachable(host: Host, cause: unknown): CargoError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  const hint = 'check that cargo-agent runs there and that the server can reach it';
+  return new CargoError('AGENT_UNREACHABLE', `no answer from ${host.name} (${host.dataAddress}): ${reason}; ${hint}`, {
+    cause,
+  });
+}

@@ -1,0 +1,146 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { z } from 'zod';
+import {
+  agentSteps,
+  DescribeResponse,
+  type PreflightRequest,
+  PreflightResponse,
+  type StepName,
+  type StepOutput,
+  type StepProgress,
+  StepReport,
+} from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import { ContainerSummary, type Host } from '../../api/host.ts';
+import type { Agents, StepRequest } from '../migrations/ports.ts';
+import type { Credentials } from '../pki/server-certificate.ts';
+import { type AgentRequest, callAgent } from './agent-call.ts';
+import { AgentConnections } from './agent-connections.ts';
+
+/** Describing counts every file of a container's volumes. */
+const LOOK_LIMIT_MS = 300_000;
+const CALL_LIMIT_MS = 10_000;
+const CANCEL_LIMIT_MS = 60_000;
+/** So often is progress told at least. */
+const POLL_MS = 500;
+/** How long a lost connection is tried again while a step is waited for, and how often. */
+const LOST_LIMIT_MS = 10_000;
+const LOST_PAUSE_MS = 500;
+
+type StepOptions = { signal: AbortSignal; onProgress: (progress: StepProgress) => void };
+
+/** The agents over mutual TLS. Each is believed only if its certificate is that of the host that is meant. */
+export class AgentClient implements Agents {
+  readonly #connections: AgentConnections;
+
+  constructor(credentials: Credentials) {
+    this.#connections = new AgentConnections(credentials);
+  }
+
+  async containers(host: Host, signal: AbortSignal): Promise<ContainerSummary[]> {
+    const request: AgentRequest = { method: 'GET', path: '/v1/containers', limitMs: CALL_LIMIT_MS };
+    return (await this.#call(host, request, ContainersResponse, signal)).containers;
+  }
+
+  describe(host: Host, container: string, signal: AbortSignal): Promise<DescribeResponse> {
+    const request: AgentRequest = { method: 'POST', path: '/v1/describe', body: { container }, limitMs: LOOK_LIMIT_MS };
+    return this.#call(host, request, DescribeResponse, signal);
+  }
+
+  preflight(host: Host, body: PreflightRequest, signal: AbortSignal): Promise<PreflightResponse> {
+    const request: AgentRequest = { method: 'POST', path: '/v1/preflight', body, limitMs: LOOK_LIMIT_MS };
+    return this.#call(host, request, PreflightResponse, signal);
+  }
+
+  async step<S extends StepName>(
+    host: Host,
+    migrationId: string,
+    request: StepRequest<S>,
+    options: StepOptions,
+  ): Promise<StepOutput<S>> {
+    const report = await this.#untilEnded(host, stepPath(migrationId, request.key), request, options);
+    if (report.state === 'failed') throw CargoError.fromBody({ error: report.error ?? noReason(host, request.step) });
+    return check(host, agentSteps[request.step].output as unknown as z.ZodType<StepOutput<S>>, report.output);
+  }
+
+  async cancelStep(host: Host, migrationId: string, key: string, signal: AbortSignal): Promise<void> {
+    await this.#delete(host, stepPath(migrationId, key), signal);
+  }
+
+  async forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void> {
+    await this.#delete(host, `/v1/migrations/${encodeURIComponent(migrationId)}`, signal);
+  }
+
+  async close(): Promise<void> {
+    await this.#connections.close();
+  }
+
+  /**
+   * Sends the command, then polls. After anything that went wrong on the way it is sent again, which also tells an agent
+   * that was restarted to carry on.
+   */
+  async #untilEnded<S extends StepName>(
+    host: Host,
+    path: string,
+    request: StepRequest<S>,
+    options: StepOptions,
+  ): Promise<StepReport> {
+    const { step, epoch, input } = request;
+    const put: AgentRequest = { method: 'PUT', path, body: { step, epoch, input }, limitMs: CALL_LIMIT_MS };
+    const poll: AgentRequest = { method: 'GET', path: `${path}?waitMs=${POLL_MS}`, limitMs: POLL_MS + CALL_LIMIT_MS };
+    let next = put;
+    let heardAtMs = Date.now();
+    for (;;) {
+      try {
+        const report = await this.#call(host, next, StepReport, options.signal);
+        if (report.state !== 'running') return report;
+        if (report.progress !== null) options.onProgress(report.progress);
+        heardAtMs = Date.now();
+        next = poll;
+      } catch (error) {
+        if (!mayPass(error, next) || Date.now() - heardAtMs > LOST_LIMIT_MS) throw error;
+        await delay(LOST_PAUSE_MS, undefined, { signal: options.signal });
+        next = put;
+      }
+    }
+  }
+
+  async #delete(host: Host, path: string, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#call(host, { method: 'DELETE', path, limitMs: CANCEL_LIMIT_MS }, z.unknown(), signal);
+    } catch (error) {
+      if (!(error instanceof CargoError) || !isUnknown(error)) throw error;
+    }
+  }
+
+  async #call<T>(host: Host, request: AgentRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    return check(host, schema, await callAgent(this.#connections.to(host), host, request, signal));
+  }
+}
+
+const ContainersResponse = z.object({ containers: z.array(ContainerSummary) });
+
+function stepPath(migrationId: string, key: string): string {
+  return `/v1/migrations/${encodeURIComponent(migrationId)}/steps/${encodeURIComponent(key)}`;
+}
+
+/** A poll that finds no such step met an agent that was restarted before it had anything to remember. */
+function mayPass(error: unknown, request: AgentRequest): boolean {
+  if (!(error instanceof CargoError)) return false;
+  return error.code === 'AGENT_UNREACHABLE' || (request.method === 'GET' && isUnknown(error));
+}
+
+function isUnknown(error: CargoError): boolean {
+  return error.code === 'NOT_FOUND' || error.code === 'MIGRATION_NOT_FOUND';
+}
+
+function noReason(host: Host, step: StepName): { code: string; message: string } {
+  return { code: 'INTERNAL', message: `${step} failed on ${host.name} without a reason` };
+}
+
+function check<T>(host: Host, schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const fields = parsed.error.issues.map(({ path, message }) => `${path.join('.')}: ${message}`).join('; ');
+  throw new CargoError('PROTOCOL_ERROR', `the agent of ${host.name} gave an answer that makes no sense: ${fields}`);
+}

@@ -1,0 +1,75 @@
+import { once } from 'node:events';
+import { Command, CommanderError, Option } from 'commander';
+import { CargoError } from '../api/cargo-error.ts';
+import { version } from '../version.ts';
+import { type ListenAddress, parseListenAddress, requireLoopback } from './listen-address.ts';
+import { createLog } from './log.ts';
+import { startServer } from './start.ts';
+
+type Options = {
+  listen: ListenAddress;
+  dataDir: string;
+  plainHttp?: ListenAddress;
+  san: string[];
+  logLevel: string;
+};
+
+/** A server that hangs while it ends is ended all the same: what it holds is on disk. */
+const STOP_LIMIT_MS = 10_000;
+
+function program(): Command {
+  return new Command('cargo-server')
+    .description('Registry of Docker hosts and orchestrator of migrations, with the REST API of Cargo.')
+    .version(version)
+    .addOption(
+      new Option('--listen <addr:port>', 'where the API listens, over TLS')
+        .argParser(parseListenAddress)
+        .default(parseListenAddress('0.0.0.0:5000'), '0.0.0.0:5000'),
+    )
+    .option('--data-dir <dir>', 'CA, tokens and database; made at the first start', '/var/lib/cargo-server')
+    .option('--plain-http <addr:port>', 'also serve the API without TLS and token, on loopback alone', parsePlainHttp)
+    .option('--san <name>', 'another name or address under which clients reach this server (repeatable)', collect, [])
+    .addOption(
+      new Option('--log-level <level>', 'how much is logged, to standard error')
+        .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+        .default('info'),
+    )
+    .showHelpAfterError('(see cargo-server --help)')
+    .action(run);
+}
+
+async function run(options: Options): Promise<void> {
+  const { listen, dataDir, san, logLevel, plainHttp = null } = options;
+  const log = createLog(logLevel);
+  const stop = once(process, 'SIGTERM');
+  const interrupted = once(process, 'SIGINT');
+  const server = await startServer({ listen, plainHttp, dataDir, names: san, log });
+  log.info({ version, listen: server.address, plainHttp: server.plainAddress, dataDir }, 'cargo-server is ready');
+  await Promise.race([stop, interrupted]);
+  log.info('cargo-server is stopping');
+  setTimeout(() => {
+    log.error('cargo-server did not end in time');
+    process.exit(1);
+  }, STOP_LIMIT_MS).unref();
+  await server.close();
+}
+
+function parsePlainHttp(text: string): ListenAddress {
+  const address = parseListenAddress(text);
+  requireLoopback(address);
+  return address;
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+try {
+  process.umask(0o077);
+  await program().parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) throw error;
+  const failure = CargoError.from(error);
+  process.stderr.write(`cargo-server: ${failure.message}\n`);
+  process.exitCode = failure.handling.exitCode;
+}

@@ -1,0 +1,36 @@
+import type { PeerCertificate, TLSSocket } from 'node:tls';
+import { HostId } from '../../api/host.ts';
+
+/** Who a certificate of Cargo's CA belongs to is said by its URI name alone; addresses change. */
+export const SERVER_IDENTITY = 'cargo://server';
+const HOST_PREFIX = 'cargo://host/';
+
+export function hostIdentity(hostId: string): string {
+  return `${HOST_PREFIX}${hostId}`;
+}
+
+/** For TLS connections to an agent: its certificate must be the one of exactly that host, wherever it was reached. */
+export function checkHostIdentity(
+  hostId: string,
+): (hostname: string, certificate: PeerCertificate) => Error | undefined {
+  return (_hostname, certificate) => {
+    const found = cargoNames(certificate);
+    if (found.length === 1 && found[0] === hostIdentity(hostId)) return undefined;
+    return new Error(`what answered is ${found.join(', ') || 'nobody of Cargo'}, not host ${hostId}`);
+  };
+}
+
+/** The id of the host at the other end, if it showed a valid certificate of this server's CA; else null. */
+export function peerHostId(socket: TLSSocket): string | null {
+  if (!socket.authorized) return null;
+  const [name, ...more] = cargoNames(socket.getPeerCertificate());
+  if (name === undefined || more.length > 0 || !name.startsWith(HOST_PREFIX)) return null;
+  const id = HostId.safeParse(name.slice(HOST_PREFIX.length));
+  return id.success ? id.data : null;
+}
+
+/** Node writes the names as `URI:a, DNS:b`, in quotes where they hold anything odd, which Cargo's never do. */
+function cargoNames(certificate: PeerCertificate): string[] {
+  const names = (certificate.subjectaltname ?? '').split(', ');
+  return names.filter((name) => name.startsWith('URI:cargo://')).map((name) => name.slice('URI:'.length));
+}

@@ -1,0 +1,48 @@
+import type { TLSSocket } from 'node:tls';
+import type { FastifyRequest } from 'fastify';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { ApiTokens } from '../auth/api-tokens.ts';
+import { peerHostId } from '../pki/identity.ts';
+
+/**
+ * Who may call a route: anybody; who has a token (`read`: either one; `admin`: the admin token); an agent by its
+ * certificate. Every route says it in its config.
+ */
+export type Access = 'public' | 'read' | 'admin' | 'agent';
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    access?: Access;
+  }
+}
+
+export function accessOf(request: FastifyRequest): Access | null {
+  return request.routeOptions.config.access ?? null;
+}
+
+/** @throws CargoError UNAUTHENTICATED, FORBIDDEN */
+export function checkToken(tokens: ApiTokens, access: 'read' | 'admin', authorization: string | undefined): void {
+  const token = /^Bearer ([^\s]+)$/i.exec(authorization ?? '')?.[1];
+  const role = token === undefined ? null : tokens.roleOf(token);
+  if (role === null) {
+    const what = token === undefined ? 'no token was sent' : 'this token is not valid here';
+    throw new CargoError(
+      'UNAUTHENTICATED',
+      `${what}: send "Authorization: Bearer <token>", see admin-token on the server`,
+    );
+  }
+  if (access === 'admin' && role !== 'admin') {
+    throw new CargoError('FORBIDDEN', 'this token may only read: use the admin token');
+  }
+}
+
+/** The agent that calls, by its client certificate. @throws CargoError UNAUTHENTICATED */
+export function callingHost(request: FastifyRequest): string {
+  const hostId = callingHostIfAny(request);
+  if (hostId !== null) return hostId;
+  throw new CargoError('UNAUTHENTICATED', 'this call is for agents: it takes a certificate that this server issued');
+}
+
+export function callingHostIfAny(request: FastifyRequest): string | null {
+  return peerHostId(request.raw.socket as TLSSocket);
+}

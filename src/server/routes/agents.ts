@@ -1,0 +1,59 @@
+import { z } from 'zod';
+import { Heartbeat } from '../../api/host.ts';
+import { CreateTokenRequest, CreateTokenResponse, JoinRequest, JoinResponse, RenewRequest } from '../../api/join.ts';
+import { callingHost, callingHostIfAny } from './access.ts';
+import { type App, failed, type ServerParts } from './app.ts';
+
+/** A thousand containers take about a megabyte. */
+const HEARTBEAT_BYTES = 16 * 1024 * 1024;
+
+/** Tokens and the CA: what is needed before an agent can join. */
+export function addTokenRoutes(app: App, { joinTokens, caPem }: ServerParts): void {
+  app.post('/v1/tokens', {
+    config: { access: 'admin' },
+    schema: {
+      summary: 'A new join token; it is shown this once',
+      body: z.strictObject(CreateTokenRequest.shape).nullish(),
+      response: { 201: CreateTokenResponse, ...failed },
+    },
+    handler: async (request, reply) => {
+      const options = request.body ?? CreateTokenRequest.parse({});
+      return reply.status(201).send(await joinTokens.create(options));
+    },
+  });
+
+  app.get('/v1/ca', {
+    config: { access: 'public' },
+    schema: { summary: 'The certificate of the CA, PEM', response: { 200: z.object({ ca: z.string() }), ...failed } },
+    handler: async () => ({ ca: caPem }),
+  });
+}
+
+/** What agents call. Over TLS alone, since it is their certificates that say who they are. */
+export function addAgentRoutes(app: App, { enrolment, hosts }: ServerParts): void {
+  app.post('/v1/join', {
+    config: { access: 'public' },
+    schema: { summary: 'An agent joins with a token', body: JoinRequest, response: { 200: JoinResponse, ...failed } },
+    handler: (request) => enrolment.join(request.body, callingHostIfAny(request)),
+  });
+
+  app.post('/v1/heartbeat', {
+    config: { access: 'agent' },
+    bodyLimit: HEARTBEAT_BYTES,
+    schema: { summary: 'An agent says that it lives', body: Heartbeat, response: { 200: z.object({}), ...failed } },
+    handler: async (request) => {
+      await hosts.heartbeat(callingHost(request), request.body);
+      return {};
+    },
+  });
+
+  app.post('/v1/renew', {
+    config: { access: 'agent' },
+    schema: {
+      summary: 'A new certificate for an agent that has a valid one',
+      body: RenewRequest,
+      response: { 200: JoinResponse, ...failed },
+    },
+    handler: (request) => enrolment.renew(callingHost(request), request.body.csr),
+  });
+}

@@ -1,0 +1,85 @@
+import type { Logger } from 'pino';
+import { CargoError } from '../api/cargo-error.ts';
+import { AgentClient } from './agents/agent-client.ts';
+import { loadApiTokens } from './auth/api-tokens.ts';
+import { makeFirstJoinToken } from './auth/first-join-token.ts';
+import { JoinTokens } from './auth/join-tokens.ts';
+import { buildServer, type Transport } from './build-server.ts';
+import { prepareDataDir, removeLeftovers } from './data-dir.ts';
+import { Enrolment } from './hosts/enrolment.ts';
+import { HostNames } from './hosts/host-names.ts';
+import { HostRegistry } from './hosts/registry.ts';
+import type { ListenAddress } from './listen-address.ts';
+import { Metrics } from './metrics.ts';
+import { createMigrations } from './migrations/index.ts';
+import { loadAuthority } from './pki/authority.ts';
+import { loadServerCertificate, serverNames } from './pki/server-certificate.ts';
+import type { ServerParts } from './routes/app.ts';
+import { SqliteStore } from './store/sqlite-store.ts';
+
+export type StartOptions = {
+  listen: ListenAddress;
+  plainHttp: ListenAddress | null;
+  dataDir: string;
+  /** More names and addresses under which clients reach this server. */
+  names: readonly string[];
+  log: Logger;
+};
+
+export type RunningServer = { address: ListenAddress; plainAddress: ListenAddress | null; close(): Promise<void> };
+
+/**
+ * A server that listens. What fails half-way leaves nothing open.
+ * @throws CargoError STORE_CONFLICT when another server works on the same data directory
+ */
+export async function startServer(options: StartOptions): Promise<RunningServer> {
+  const { log } = options;
+  await using undo = new AsyncDisposableStack();
+  const dir = await prepareDataDir(options.dataDir);
+  const store = undo.adopt(new SqliteStore(dir.database), (open) => open.close());
+  await removeLeftovers(options.dataDir);
+  const authority = await loadAuthority(dir);
+  const names = serverNames(options.listen.host, options.names);
+  const credentials = await loadServerCertificate(dir, authority, names);
+  const joinTokens = new JoinTokens(store, authority.sha256);
+  const apiTokens = await loadApiTokens(dir);
+  await makeFirstJoinToken(store, joinTokens, dir);
+
+  const agents = undo.adopt(new AgentClient(credentials), (client) => client.close());
+  const ask = agents.containers.bind(agents);
+  const hosts = undo.adopt(new HostRegistry({ store, ask, log }), (registry) => registry.close());
+  await hosts.load();
+  const migrations = undo.adopt(createMigrations({ store, hosts, agents, log }), (service) => service.close());
+  const closing = new AbortController();
+  const metrics = new Metrics(hosts, migrations, closing.signal);
+  const hostNames = new HostNames(store);
+  const enrolment = new Enrolment({ authority, tokens: joinTokens, names: hostNames, registry: hosts, log });
+  const caPem = authority.pem;
+  const signal = closing.signal;
+  const parts = { store, hosts, enrolment, migrations, joinTokens, apiTokens, caPem, metrics, log, closing: signal };
+
+  const address = await listen(undo, parts, { kind: 'tls', credentials }, options.listen);
+  const plainAddress = options.plainHttp && (await listen(undo, parts, { kind: 'plain' }, options.plainHttp));
+  await migrations.resume();
+  undo.defer(async () => closing.abort(new CargoError('SERVER_UNREACHABLE', 'the server is stopping')));
+  const open = undo.move();
+  return { address, plainAddress, close: () => open.disposeAsync() };
+}
+
+async function listen(
+  undo: AsyncDisposableStack,
+  parts: ServerParts,
+  transport: Transport,
+  { host, port }: ListenAddress,
+): Promise<ListenAddress> {
+  const app = await buildServer(parts, transport);
+  undo.defer(() => app.close());
+  try {
+    await app.listen({ host, port });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new CargoError('BAD_REQUEST', `can't listen on ${host}:${port}: ${reason}`, { cause });
+  }
+  const bound = app.server.address();
+  return { host, port: typeof bound === 'object' && bound !== null ? bound.port : port };
+}
