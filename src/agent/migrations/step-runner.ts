@@ -13,7 +13,7 @@ import type { SourcePeer, StepContext, StepHandlers } from './step-context.ts';
 const overriding: ReadonlySet<StepName> = new Set(['abandon', 'thaw']);
 /** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
 const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start']);
-const END_LIMIT_MS = 120_000;
+const END_LIMIT_MS = 50_000;
 
 /** `epoch`: the highest that asked for it. */
 type Running = {
