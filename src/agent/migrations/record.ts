@@ -47,6 +47,9 @@ export const TargetState = z.object({
   createdVolumes: z.array(z.string()),
   createdNetworks: z.array(z.string()),
   createdPaths: z.array(z.string()).describe('Bind paths that did not exist before.'),
+  adoptedPaths: z
+    .array(z.object({ path: z.string(), mode: z.int(), uid: z.int(), gid: z.int() }))
+    .describe('Empty bind directories that were here before, with the mode and owner they had.'),
   loadedImages: z.array(z.string()),
   usedBases: z
     .array(z.object({ base: Base, from: z.string(), to: z.string() }))

@@ -64,7 +64,7 @@ async function joinOnce(options: JoinOptions, token: JoinToken): Promise<Credent
     facts: await options.facts(options.signal),
   };
   const { certificate } = await server.post('/v1/join', request, JoinResponse, options.signal);
-  return options.identity.join({ certificate, ca });
+  return await options.identity.join({ certificate, ca });
 }
 
 /** The one call that is verified by nothing, until its answer is compared with what the token says. Sends nothing secret. */

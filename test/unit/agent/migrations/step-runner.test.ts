@@ -7,30 +7,18 @@ import type { StepHandlers } from '../../../../src/agent/migrations/step-context
 import { StepRunner } from '../../../../src/agent/migrations/step-runner.ts';
 import type { StepName } from '../../../../src/api/agent-steps.ts';
 import { CargoError } from '../../../../src/api/cargo-error.ts';
+import { quietHandlers } from '../quiet-handlers.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 
 const log = pino({ level: 'silent' });
 const never = new AbortController().signal;
-const untouched = { running: false };
-
-const quiet: StepHandlers = {
-  serve: async () => ({}),
-  freeze: async () => ({ movedAs: 'c-moved', exitCode: 0, forced: false, stopMs: 1, bases: [] }),
-  thaw: async () => untouched,
-  release: async () => ({ removed: [] }),
-  stage: async () => ({ containerId: 'c', layersFetched: 0, imageBytes: 0 }),
-  copy: async () => ({ files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0 }),
-  start: async () => ({ running: true, health: 'none', startMs: 1 }),
-  abandon: async () => ({ removed: [] }),
-  finish: async () => ({}),
-};
 
 async function runnerIn(root: string, handlers: Partial<StepHandlers>) {
   const records = await RecordStore.open(root, log);
   const sourcePeer = () => {
     throw new Error('no peer in this test');
   };
-  const runner = new StepRunner({ records, handlers: { ...quiet, ...handlers }, sourcePeer, log });
+  const runner = new StepRunner({ records, handlers: { ...quietHandlers, ...handlers }, sourcePeer, log });
   return { runner, records };
 }
 
@@ -231,7 +219,7 @@ const frozen = {
 };
 const target: NonNullable<MigrationRecord['target']> = {
   ...{ permit: 'unused', containerId: null, restartPolicy: null, createdVolumes: [], createdNetworks: [] },
-  ...{ createdPaths: [], loadedImages: [], usedBases: [], mountPaths: [] },
+  ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], mountPaths: [] },
 };
 
 test.each<[string, Partial<MigrationRecord>]>([

@@ -1,0 +1,261 @@
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
+import { connect } from 'node:tls';
+import { pino } from 'pino';
+import { Agent, request } from 'undici';
+import { expect, test } from 'vitest';
+import type { ContainerModule } from '../../../../src/agent/container/module.ts';
+import { allHandlers } from '../../../../src/agent/handlers.ts';
+import type { MigrationRecord } from '../../../../src/agent/migrations/record.ts';
+import { RecordStore } from '../../../../src/agent/migrations/record-store.ts';
+import { StepRunner } from '../../../../src/agent/migrations/step-runner.ts';
+import type { SendRound } from '../../../../src/agent/migrations/volume-rounds.ts';
+import { AdvertisedAddress } from '../../../../src/agent/net/advertised-address.ts';
+import { buildAgentServer } from '../../../../src/agent/net/agent-server.ts';
+import { HostView } from '../../../../src/agent/net/host-view.ts';
+import type { Credentials } from '../../../../src/agent/net/identity.ts';
+import { connectToSource } from '../../../../src/agent/net/peer.ts';
+import { ServedRounds } from '../../../../src/agent/net/served-rounds.ts';
+import { quietHandlers } from '../quiet-handlers.ts';
+import { temporaryDirectory } from '../temporary-directory.ts';
+import { TestAuthority } from './test-authority.ts';
+
+const log = pino({ level: 'silent' });
+const never = new AbortController().signal;
+const sourceId = '11111111-1111-4111-8111-111111111111';
+const targetId = '22222222-2222-4222-8222-222222222222';
+const strangerId = '33333333-3333-4333-8333-333333333333';
+const noContent = { files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0 };
+
+const container: ContainerModule = {
+  handlers: quietHandlers,
+  describe: () => Promise.reject(new Error('not asked for')),
+  preflight: () => Promise.reject(new Error('not asked for')),
+  containers: async () => [],
+  dockerFacts: async () => null,
+  exportImage: async (_definition, haveLayers) => Readable.from([`image without ${haveLayers.join()}`]),
+};
+
+const mount = {
+  ...({ index: 0, kind: 'volume', name: 'db', anonymous: false, path: '/volumes/db/_data', isFile: false } as const),
+  ...{ destinations: ['/data'], readOnly: false, labels: {}, driverOpts: {}, files: 1, bytes: 1 },
+};
+const definition: MigrationRecord['definition'] = {
+  ...{ id: 'c', name: 'c', running: true, inspect: {}, networks: [], mounts: [mount] },
+  image: {
+    id: 'i',
+    reference: 'i',
+    referenceIsCurrent: true,
+    layers: [],
+    bytes: 1,
+    architecture: 'amd64',
+    os: 'linux',
+  },
+};
+
+/** An agent's server at the source of migration m1, whose target is `targetId`, on loopback. */
+async function sourceAgent(send: SendRound = async () => noContent) {
+  const directory = await temporaryDirectory();
+  const authority = await TestAuthority.make();
+  const records = await RecordStore.open(directory.path, log);
+  await records.create('m1');
+  await records.update('m1', (record) => ({
+    ...record,
+    definition,
+    peer: { hostId: targetId, name: null, address: null },
+    source: { serving: true, frozen: null, released: false },
+  }));
+  const rounds = new ServedRounds({ records, send, log });
+  const sourcePeer = () => {
+    throw new Error('this is the source');
+  };
+  const handlers = allHandlers(container, () => Promise.reject(new Error('this is the source')), rounds);
+  const steps = new StepRunner({ records, handlers, sourcePeer, log });
+  const listen = { host: '127.0.0.1', port: 0 };
+  const view = new HostView(container, new AdvertisedAddress(listen, undefined, new URL('https://127.0.0.1:1')));
+  const credentials = await authority.credentials(`cargo://host/${sourceId}`);
+  const server = buildAgentServer({ credentials, view, container, records, steps, rounds, log });
+  await server.listen(listen);
+  const { port } = server.server.address() as AddressInfo;
+  const address = `127.0.0.1:${port}`;
+  return {
+    authority,
+    records,
+    address,
+    as: (caller: Credentials, hostId = sourceId) =>
+      connectToSource({ migrationId: 'm1', peer: { hostId, address }, credentials: () => caller }),
+    [Symbol.asyncDispose]: async () => {
+      await steps.close(1_000);
+      await server.close();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+type Source = Awaited<ReturnType<typeof sourceAgent>>;
+
+async function call(
+  source: Source,
+  caller: Credentials,
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: string,
+) {
+  const { key, certificate: cert, ca } = caller;
+  const dispatcher = new Agent({ connect: { key, cert, ca, checkServerIdentity: () => undefined } });
+  try {
+    const headers = { 'content-type': 'application/json' };
+    const options = { method, dispatcher, ...(body === undefined ? {} : { body, headers }) };
+    const answer = await request(`https://${source.address}${path}`, options);
+    const content = await answer.body.text();
+    return { status: answer.statusCode, body: content === '' ? null : (JSON.parse(content) as unknown) };
+  } finally {
+    await dispatcher.close();
+  }
+}
+
+const forServerOnly: ['GET' | 'POST' | 'PUT' | 'DELETE', string, string | undefined][] = [
+  ['GET', '/v1/facts', undefined],
+  ['GET', '/v1/containers', undefined],
+  ['POST', '/v1/describe', '{"container":"c"}'],
+  ['POST', '/v1/preflight', '{}'],
+  ['PUT', '/v1/migrations/m1/steps/thaw', '{"step":"thaw","epoch":1,"input":{}}'],
+  ['GET', '/v1/migrations/m1/steps/thaw', undefined],
+  ['DELETE', '/v1/migrations/m1/steps/thaw', undefined],
+  ['DELETE', '/v1/migrations/m1', undefined],
+];
+
+test.each(forServerOnly)('%s %s is refused to the target of a migration', async (method, path, body) => {
+  await using source = await sourceAgent();
+  const target = await source.authority.credentials(`cargo://host/${targetId}`);
+  const answer = await call(source, target, method, path, body);
+  expect(answer).toMatchObject({ status: 403, body: { error: { code: 'FORBIDDEN' } } });
+  expect(source.records.get('m1').epoch).toBe(0);
+});
+
+test('the server runs a step and reads its outcome', async () => {
+  await using source = await sourceAgent();
+  const server = await source.authority.credentials('cargo://server');
+  const put = await call(source, server, 'PUT', '/v1/migrations/m1/steps/thaw', '{"step":"thaw","epoch":1,"input":{}}');
+  expect(put).toMatchObject({ status: 200, body: { key: 'thaw', state: 'running' } });
+  const report = await call(source, server, 'GET', '/v1/migrations/m1/steps/thaw?waitMs=5000');
+  expect(report).toMatchObject({ status: 200, body: { state: 'done', output: { running: false } } });
+  expect((await call(source, server, 'DELETE', '/v1/migrations/m1/steps/thaw')).status).toBe(204);
+  expect((await call(source, server, 'DELETE', '/v1/migrations/m1')).status).toBe(204);
+});
+
+test('a caller without a certificate of the CA gets no connection', async () => {
+  await using source = await sourceAgent();
+  const foreign = await (await TestAuthority.make()).credentials('cargo://server');
+  await expect(call(source, { ...foreign, ca: source.authority.pem }, 'GET', '/v1/facts')).rejects.toThrow();
+  const [host, port] = source.address.split(':');
+  const bare = connect({ host, port: Number(port), ca: source.authority.pem, checkServerIdentity: () => undefined });
+  bare.on('error', () => {});
+  bare.write('GET /v1/facts HTTP/1.1\r\nHost: agent\r\n\r\n');
+  expect(await text(bare).catch(() => '')).toBe('');
+});
+
+test.each([
+  ['names nobody', []],
+  ['names two', ['cargo://server', `cargo://host/${targetId}`]],
+  ['names something else', ['cargo://servers']],
+])('a certificate of the CA that %s is refused', async (_what, uris) => {
+  await using source = await sourceAgent();
+  const caller = await source.authority.credentials(...uris, 'https://example.org');
+  expect((await call(source, caller, 'GET', '/v1/facts')).status).toBe(403);
+});
+
+test('the target of the migration gets the image without the layers it has', async () => {
+  await using source = await sourceAgent();
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  expect(await text(await target.fetchImage(['sha256:a'], never))).toBe('image without sha256:a');
+});
+
+test('the target of the migration gets a round over an upgraded connection, in both directions', async () => {
+  const requests: unknown[] = [];
+  await using source = await sourceAgent(async ({ socket, root, round, final, bwlimit }) => {
+    requests.push({ root, round, final, bwlimit });
+    const [said] = await once(socket, 'data');
+    socket.end(`heard ${said}`);
+    return noContent;
+  });
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  const socket = await target.openRound({ mountIndex: 0, round: 3, final: true, bwlimit: 1_000_000 }, never);
+  socket.write('hello');
+  expect(await text(socket)).toBe('heard hello');
+  const root = { path: '/volumes/db/_data', isFile: false };
+  expect(requests).toEqual([{ root, round: 3, final: true, bwlimit: 1_000_000 }]);
+});
+
+const aRound = { mountIndex: 0, round: 1, final: false, bwlimit: null };
+
+test.each([
+  ['another host', `cargo://host/${strangerId}`],
+  ['the source itself', `cargo://host/${sourceId}`],
+  ['the server', 'cargo://server'],
+])('neither image nor data goes to %s', async (_who, uri) => {
+  await using source = await sourceAgent();
+  const caller = source.as(await source.authority.credentials(uri));
+  await expect(caller.fetchImage([], never)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await expect(caller.openRound(aRound, never)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+});
+
+test.each([
+  ['not serving yet', { serving: false, frozen: null, released: false }],
+  ['released', { serving: true, frozen: null, released: true }],
+])('a migration that is %s is served to nobody', async (_what, state) => {
+  await using source = await sourceAgent();
+  await source.records.update('m1', (record) => ({ ...record, source: state }));
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  await expect(target.fetchImage([], never)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+});
+
+test('a host that poses as the source is not believed', async () => {
+  await using source = await sourceAgent();
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`), strangerId);
+  await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+});
+
+test('a round that is asked for again ends the one before it, and thaw ends them all', async () => {
+  let active = 0;
+  const ended: number[] = [];
+  await using source = await sourceAgent(async ({ round, signal, socket }) => {
+    active += 1;
+    expect(active).toBe(1);
+    socket.write('x');
+    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    active -= 1;
+    ended.push(round);
+    throw signal.reason;
+  });
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  const open = async (round: number) => {
+    const socket = await target.openRound({ ...aRound, round }, never);
+    await new Promise((resolve) => socket.once('data', resolve));
+    return socket;
+  };
+  await open(1);
+  await open(2);
+  expect(ended).toEqual([1]);
+  const server = await source.authority.credentials('cargo://server');
+  await call(source, server, 'PUT', '/v1/migrations/m1/steps/thaw', '{"step":"thaw","epoch":1,"input":{}}');
+  await call(source, server, 'GET', '/v1/migrations/m1/steps/thaw?waitMs=5000');
+  expect(ended).toEqual([1, 2]);
+});
+
+test.each<[string, 'GET' | 'PUT' | 'POST', string, string | undefined, number, string]>([
+  ['malformed JSON', 'POST', '/v1/describe', '{"container":', 400, 'BAD_REQUEST'],
+  ['a wrong body', 'POST', '/v1/describe', '{"name":"c"}', 400, 'BAD_REQUEST'],
+  ['an unknown step', 'PUT', '/v1/migrations/m1/steps/melt', '{"step":"melt","epoch":1}', 400, 'BAD_REQUEST'],
+  ['an unknown path', 'GET', '/v2/facts', undefined, 404, 'NOT_FOUND'],
+  ['a step that was never sent', 'GET', '/v1/migrations/m1/steps/serve', undefined, 404, 'NOT_FOUND'],
+  ['an unknown migration', 'GET', '/v1/migrations/m9/steps/serve', undefined, 404, 'MIGRATION_NOT_FOUND'],
+  ['a body of 17 MB', 'POST', '/v1/describe', JSON.stringify('x'.repeat(17 << 20)), 413, 'BODY_TOO_LARGE'],
+])('%s is answered with a code', async (_what, method, path, body, status, code) => {
+  await using source = await sourceAgent();
+  const server = await source.authority.credentials('cargo://server');
+  expect(await call(source, server, method, path, body)).toMatchObject({ status, body: { error: { code } } });
+});

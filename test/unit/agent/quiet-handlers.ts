@@ -1,0 +1,14 @@
+import type { StepHandlers } from '../../../src/agent/migrations/step-context.ts';
+
+/** Handlers that succeed and do nothing. */
+export const quietHandlers: StepHandlers = {
+  serve: async () => ({}),
+  freeze: async () => ({ movedAs: 'c-moved', exitCode: 0, forced: false, stopMs: 1, bases: [] }),
+  thaw: async () => ({ running: false }),
+  release: async () => ({ removed: [] }),
+  stage: async () => ({ containerId: 'c', layersFetched: 0, imageBytes: 0 }),
+  copy: async () => ({ files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0 }),
+  start: async () => ({ running: true, health: 'none', startMs: 1 }),
+  abandon: async () => ({ removed: [] }),
+  finish: async () => ({}),
+};
