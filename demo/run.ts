@@ -1,0 +1,125 @@
+/**
+ * The main job on real input: a MariaDB that a client keeps writing to moves from one Docker host to another. Ends with
+ * status 0 only when every row that the client saw acknowledged is there afterwards. `--keep` leaves the lab up.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { z } from 'zod';
+import { Host } from '../src/api/host.ts';
+import { run } from './command.ts';
+import { accountAt, addBallast, audit, ballastChecksum, CONTAINER, startDatabase } from './database.ts';
+import type { Span } from './gap.ts';
+import { bootLab, type Lab } from './lab.ts';
+import { report } from './report.ts';
+import { Writer } from './writer.ts';
+
+const MIGRATION_LIMIT_MS = 10 * 60_000;
+/** Long enough for the client to settle before and after what it is to notice. */
+const SETTLE_MS = 2_000;
+
+const interruption = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => interruption.abort(new Error(`interrupted by ${signal}`)));
+}
+
+try {
+  process.exitCode = await demo(process.argv.includes('--keep'), interruption.signal);
+} catch (error) {
+  console.error(`\ndemo: ${error instanceof Error ? error.message : error}`);
+  process.exitCode = 1;
+}
+
+async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
+  const startedAt = performance.now();
+  say('Booting two Docker hosts with Cargo');
+  await using lab = await bootLab(keep, signal);
+  const hosts = await addresses(lab, signal);
+  const [h1, h2] = [accountAt(hosts('h1')), accountAt(hosts('h2'))];
+
+  say(`A MariaDB on h1, with a volume and a published port`);
+  await lab.image('h1', 'mariadb');
+  await startDatabase(lab, 'h1');
+  await addBallast(h1);
+  const ballastBefore = await ballastChecksum(h1);
+
+  say('A client begins to insert rows, and goes on all the time');
+  const writer = new Writer([h1, h2]);
+  const stopWriting = () => writer.stop();
+  signal.addEventListener('abort', stopWriting);
+  const written = writer.run();
+  // until it is awaited below; a writer that gave up must not end the process before the lab is down
+  written.catch(() => interruption.abort(new Error('the client could not write any more')));
+  try {
+    await sleep(SETTLE_MS, undefined, { signal });
+    const restart = await timed(() => lab.show('h1', ['docker', 'restart', CONTAINER]));
+    await sleep(SETTLE_MS, undefined, { signal });
+    const { migration, downtimeMs } = await moveDatabase(lab, signal);
+    stopWriting();
+    await written;
+    const result = {
+      acknowledged: writer.acknowledged,
+      audit: await audit(h2, writer.acknowledged),
+      ballast: { before: ballastBefore, after: await ballastChecksum(h2) },
+      restart,
+      migration,
+      downtimeMs,
+      totalMs: performance.now() - startedAt,
+    };
+    return report(result);
+  } finally {
+    stopWriting();
+    signal.removeEventListener('abort', stopWriting);
+  }
+}
+
+/** The guide's session, in the spelling of 2015. */
+async function moveDatabase(lab: Lab, signal: AbortSignal): Promise<{ migration: Span; downtimeMs: number | null }> {
+  const cargoctl = (...args: string[]) =>
+    run('cargoctl', args, { env: lab.env, limitMs: MIGRATION_LIMIT_MS, signal, show: true });
+  say('Moving it to h2');
+  await cargoctl('--list');
+  const migration = await timed(() =>
+    cargoctl('--migrate', '--source', 'h1', '--container', CONTAINER, '--target', 'h2'),
+  );
+  while (!(await isComplete(lab, signal))) await sleep(1_000, undefined, { signal });
+  await cargoctl('--status', '--container', CONTAINER);
+  await sleep(SETTLE_MS, undefined, { signal });
+  await cargoctl('--failover', '--target', 'h2', '--container', CONTAINER);
+  await cargoctl('--list');
+  await sleep(SETTLE_MS, undefined, { signal });
+  const { downtimeMs } = await json(
+    lab,
+    signal,
+    ['status', CONTAINER],
+    z.object({ downtimeMs: z.number().nullable() }),
+  );
+  return { migration, downtimeMs };
+}
+
+async function isComplete(lab: Lab, signal: AbortSignal): Promise<boolean> {
+  const status = ['--status', '--container', CONTAINER];
+  return (await json(lab, signal, status, z.object({ completed: z.boolean() }))).completed;
+}
+
+async function addresses(lab: Lab, signal: AbortSignal): Promise<(name: string) => string> {
+  const { hosts } = await json(lab, signal, ['hosts'], z.object({ hosts: z.array(Host) }));
+  return (name) => {
+    const host = hosts.find((candidate) => candidate.name === name);
+    if (host === undefined) throw new Error(`host ${name} is not registered`);
+    return host.dataAddress.replace(/:\d+$/, '');
+  };
+}
+
+async function json<T>(lab: Lab, signal: AbortSignal, args: string[], answer: z.ZodType<T>): Promise<T> {
+  const text = await run('cargoctl', [...args, '-o', 'json'], { env: lab.env, limitMs: 60_000, signal });
+  return answer.parse(JSON.parse(text));
+}
+
+async function timed(work: () => Promise<unknown>): Promise<Span> {
+  const from = performance.now();
+  await work();
+  return { from, to: performance.now() };
+}
+
+function say(text: string): void {
+  console.log(`\n== ${text}`);
+}
