@@ -1,7 +1,7 @@
 import { createServer as createHttpServer } from 'node:http';
 import { createServer as createHttpsServer } from 'node:https';
 import swagger from '@fastify/swagger';
-import { type FastifyServerFactory, fastify } from 'fastify';
+import { type FastifyServerFactory, fastify, LogController } from 'fastify';
 import {
   jsonSchemaTransform,
   serializerCompiler,
@@ -31,7 +31,7 @@ export async function buildServer(parts: ServerParts, transport: Transport): Pro
   const app: App = fastify({
     serverFactory: serverFactory(transport),
     loggerInstance: parts.log,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     exposeHeadRoutes: false,
     forceCloseConnections: true,
     frameworkErrors: answerError,

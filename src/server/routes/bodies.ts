@@ -11,7 +11,7 @@ export function addBodyRules(app: App): void {
     if (body === '') return done(null, undefined);
     parse(request, body.toString(), (error, value) => {
       if (error === null) done(null, value);
-      else done(new CargoError('BAD_REQUEST', `the body is not valid JSON: ${error.message}`, { cause: error }));
+      else done(new CargoError('BAD_REQUEST', 'the body is not valid JSON', { cause: error }));
     });
   });
 }

@@ -18,7 +18,8 @@ export function answerError(error: unknown, request: FastifyRequest, reply: Fast
   const failure = toFailure(error, request.id);
   const { httpStatus } = failure.handling;
   if (httpStatus === 500) request.log.error({ err: error, reqId: request.id }, `${request.method} failed`);
-  if (bodyUnread(request)) void reply.header('connection', 'close');
+  // fastify would close the connection at once; a client that is still sending would be cut off and never see the answer.
+  reply.removeHeader('connection');
   void reply.status(httpStatus).type('application/json').send(failure.toBody());
 }
 
@@ -54,9 +55,4 @@ function describeIssue({ instancePath, keyword, message = 'is not valid', params
     return `unknown field ${params['keys'].join(', ')}${field === 'the body' ? '' : ` in ${field}`}`;
   }
   return `${field}: ${message.replace(/^Invalid input: /, '')}`;
-}
-
-/** An upload that was refused half-way: the connection can't be used for a next request. */
-function bodyUnread(request: FastifyRequest): boolean {
-  return !request.raw.complete;
 }
