@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type Account, Connection } from './connection.ts';
 import type { Lab } from './lab.ts';
 import { type Acknowledged, bodyOf } from './writer.ts';
@@ -11,20 +12,19 @@ const BALLAST_STATEMENTS = 10;
 /** 20 MiB: rows of 8 KiB. */
 const ROWS_A_STATEMENT = 2_560;
 
-const JOURNAL = `
-CREATE DATABASE demo;
-CREATE TABLE demo.journal (seq BIGINT PRIMARY KEY, body CHAR(64) NOT NULL);
-CREATE TABLE demo.ballast (id BIGINT AUTO_INCREMENT PRIMARY KEY, body BLOB NOT NULL);
-CREATE USER demo@'%';
-GRANT ALL ON demo.* TO demo@'%';`;
+const TABLES = [
+  'CREATE TABLE journal (seq BIGINT PRIMARY KEY, body CHAR(64) NOT NULL)',
+  'CREATE TABLE ballast (id BIGINT AUTO_INCREMENT PRIMARY KEY, body BLOB NOT NULL)',
+];
 
-/** Starts MariaDB with a named volume and a published port, with an account without a password for the lab's clients. */
-export async function startDatabase(lab: Lab, host: string): Promise<void> {
+/** Starts MariaDB with a named volume and a published port, and waits until it takes statements there. */
+export async function startDatabase(lab: Lab, host: string, account: Account, signal: AbortSignal): Promise<void> {
   const volume = ['-v', 'mysqldata:/var/lib/mysql'];
+  const env = ['MARIADB_ALLOW_EMPTY_ROOT_PASSWORD=1', 'MARIADB_DATABASE=demo', 'MARIADB_USER=demo'];
   const create = ['docker', 'run', '-d', '--name', CONTAINER, '--restart', 'unless-stopped', ...volume];
-  await lab.show(host, [...create, '-p', `${PORT}:${PORT}`, 'mariadb:lab']);
-  await untilReady(lab, host);
-  await lab.exec(host, ['docker', 'exec', CONTAINER, 'mariadb', '-e', JOURNAL]);
+  await lab.show(host, [...create, '-p', `${PORT}:${PORT}`, ...env.flatMap((line) => ['-e', line]), 'mariadb:lab']);
+  using connection = await untilOpen(account, signal);
+  for (const table of TABLES) await connection.query(table, STATEMENT_LIMIT_MS);
 }
 
 export function accountAt(address: string): Account {
@@ -66,7 +66,14 @@ export async function audit(account: Account, acknowledged: readonly Acknowledge
   };
 }
 
-async function untilReady(lab: Lab, host: string): Promise<void> {
-  const ping = `for i in $(seq ${STARTED_LIMIT_MS / 500}); do mariadb-admin ping >/dev/null 2>&1 && exit 0; sleep 0.5; done; exit 1`;
-  await lab.exec(host, ['docker', 'exec', CONTAINER, 'sh', '-c', ping], STARTED_LIMIT_MS * 2);
+async function untilOpen(account: Account, signal: AbortSignal): Promise<Connection> {
+  const giveUpAt = performance.now() + STARTED_LIMIT_MS;
+  for (;;) {
+    try {
+      return await Connection.open(account, 1_000);
+    } catch (error) {
+      if (performance.now() > giveUpAt) throw error;
+      await sleep(200, undefined, { signal });
+    }
+  }
 }

@@ -13,7 +13,7 @@ import { report } from './report.ts';
 import { Writer } from './writer.ts';
 
 const MIGRATION_LIMIT_MS = 10 * 60_000;
-/** Long enough for the client to settle before and after what it is to notice. */
+/** What the client is to notice stands apart from what it noticed before. */
 const SETTLE_MS = 2_000;
 
 const interruption = new AbortController();
@@ -37,7 +37,7 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
 
   say(`A MariaDB on h1, with a volume and a published port`);
   await lab.image('h1', 'mariadb');
-  await startDatabase(lab, 'h1');
+  await startDatabase(lab, 'h1', h1, signal);
   await addBallast(h1);
   const ballastBefore = await ballastChecksum(h1);
 
@@ -49,10 +49,10 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
   // until it is awaited below; a writer that gave up must not end the process before the lab is down
   written.catch(() => interruption.abort(new Error('the client could not write any more')));
   try {
-    await sleep(SETTLE_MS, undefined, { signal });
+    await settle(writer, signal);
     const restart = await timed(() => lab.show('h1', ['docker', 'restart', CONTAINER]));
-    await sleep(SETTLE_MS, undefined, { signal });
-    const { migration, downtimeMs } = await moveDatabase(lab, signal);
+    await settle(writer, signal);
+    const { migration, downtimeMs } = await moveDatabase(lab, writer, signal);
     stopWriting();
     await written;
     const result = {
@@ -72,7 +72,11 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
 }
 
 /** The guide's session, in the spelling of 2015. */
-async function moveDatabase(lab: Lab, signal: AbortSignal): Promise<{ migration: Span; downtimeMs: number | null }> {
+async function moveDatabase(
+  lab: Lab,
+  writer: Writer,
+  signal: AbortSignal,
+): Promise<{ migration: Span; downtimeMs: number | null }> {
   const cargoctl = (...args: string[]) =>
     run('cargoctl', args, { env: lab.env, limitMs: MIGRATION_LIMIT_MS, signal, show: true });
   say('Moving it to h2');
@@ -82,10 +86,10 @@ async function moveDatabase(lab: Lab, signal: AbortSignal): Promise<{ migration:
   );
   while (!(await isComplete(lab, signal))) await sleep(1_000, undefined, { signal });
   await cargoctl('--status', '--container', CONTAINER);
-  await sleep(SETTLE_MS, undefined, { signal });
+  await settle(writer, signal);
   await cargoctl('--failover', '--target', 'h2', '--container', CONTAINER);
   await cargoctl('--list');
-  await sleep(SETTLE_MS, undefined, { signal });
+  await settle(writer, signal);
   const { downtimeMs } = await json(
     lab,
     signal,
@@ -93,6 +97,12 @@ async function moveDatabase(lab: Lab, signal: AbortSignal): Promise<{ migration:
     z.object({ downtimeMs: z.number().nullable() }),
   );
   return { migration, downtimeMs };
+}
+
+/** The client writes again, and for a while without a break. */
+async function settle(writer: Writer, signal: AbortSignal): Promise<void> {
+  await writer.writesAfter(performance.now(), signal);
+  await sleep(SETTLE_MS, undefined, { signal });
 }
 
 async function isComplete(lab: Lab, signal: AbortSignal): Promise<boolean> {

@@ -44,6 +44,11 @@ export class Writer {
     }
   }
 
+  /** Resolves once a row was acknowledged after this moment of the monotonic clock. */
+  async writesAfter(moment: number, signal: AbortSignal): Promise<void> {
+    while ((this.acknowledged.at(-1)?.at ?? 0) <= moment) await sleep(RETRY_MS, undefined, { signal });
+  }
+
   stop(): void {
     this.#stopped.abort();
   }

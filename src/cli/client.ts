@@ -97,9 +97,17 @@ function parseJson(text: string): unknown {
 
 function refusal(status: number, body: unknown, server: URL): CargoError {
   const parsed = ErrorBody.safeParse(body);
-  if (parsed.success) return CargoError.fromBody(parsed.data);
+  if (parsed.success) return withHint(CargoError.fromBody(parsed.data));
   return new CargoError(
     'PROTOCOL_ERROR',
     `${server.origin} answered HTTP ${status} without saying why: is it a cargo-server, and what stands before it?`,
   );
+}
+
+/** The server speaks of HTTP headers; the user of cargoctl sets a token elsewhere. */
+function withHint(error: CargoError): CargoError {
+  if (error.code !== 'UNAUTHENTICATED') return error;
+  return new CargoError(error.code, `${error.message}; cargoctl takes it from CARGO_TOKEN or \`cargoctl login\``, {
+    details: error.details,
+  });
 }
