@@ -7,7 +7,7 @@ import { cacheRoot } from './paths.ts';
 import { run } from './run.ts';
 
 /** Raised when the way of building changes, so that no older result is taken for it. */
-const recipeVersion = 1;
+const recipeVersion = 2;
 
 export function recipeKey(...parts: readonly string[]): string {
   return createHash('sha256')
@@ -35,18 +35,24 @@ export async function cached(name: string, build: (target: string, lockFd: numbe
   return path;
 }
 
+const commonWaste = ['var/cache/apt', 'var/lib/apt/lists', 'var/log', 'usr/share/doc', 'usr/share/man'];
+
 /**
- * A Debian file system of the minimal packages and these, from the cache.
+ * A Debian file system of the minimal packages and these, without the paths in `waste`, from the cache.
  * debootstrap mounts /proc in what it builds: it gets mounts and processes of its own, all gone when this process is.
  */
-export async function debianTree(label: string, packages: readonly string[]): Promise<string> {
-  return await cached(`${label}-${recipeKey(...packages)}`, async (target, lockFd) => {
+export async function debianTree(
+  label: string,
+  packages: readonly string[],
+  waste: readonly string[] = [],
+): Promise<string> {
+  return await cached(`${label}-${recipeKey(...packages, '-', ...waste)}`, async (target, lockFd) => {
     const { mirror, keyring } = await debianArchive();
     const include = packages.length === 0 ? [] : [`--include=${packages.join(',')}`];
     const isolated = ['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
     const debs = join(cacheRoot, 'debs');
     mkdirSync(debs, { recursive: true });
-    process.stderr.write(`cargo-lab: building ${label} from Debian packages, once\n`);
+    process.stderr.write(`cargo-lab: building ${label} from Debian packages, once for all labs\n`);
     await run(
       'setpriv',
       [
@@ -62,9 +68,8 @@ export async function debianTree(label: string, packages: readonly string[]): Pr
       ],
       { timeoutMs: 20 * 60_000, inherit: [lockFd] },
     );
-    for (const waste of ['var/cache/apt/archives', 'var/lib/apt/lists', 'usr/share/doc', 'usr/share/man']) {
-      rmSync(join(target, waste), { recursive: true, force: true });
-    }
+    for (const path of [...commonWaste, ...waste]) rmSync(join(target, path), { recursive: true, force: true });
+    mkdirSync(join(target, 'var/log'));
   });
 }
 

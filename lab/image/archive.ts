@@ -13,7 +13,14 @@ export type ImageConfig = {
   ExposedPorts?: Record<string, Record<string, never>>;
   Volumes?: Record<string, Record<string, never>>;
   /** Times are nanoseconds. */
-  Healthcheck?: { Test: string[]; Interval: number; Timeout: number; StartPeriod: number; Retries: number };
+  Healthcheck?: {
+    Test: string[];
+    Interval: number;
+    Timeout: number;
+    Retries: number;
+    StartPeriod: number;
+    StartInterval: number;
+  };
   StopSignal?: string;
 };
 

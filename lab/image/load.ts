@@ -5,8 +5,14 @@ import { enterCommand } from '../enter.ts';
 import type { Lab, LabHost } from '../state.ts';
 import { type Image, imageArchive } from './archive.ts';
 import { busyboxImage } from './busybox.ts';
+import { databaseImage } from './database.ts';
 
-export const recipes = { busybox: busyboxImage } satisfies Record<string, (reference: string) => Promise<Image>>;
+const recipes = {
+  mariadb: (reference) => databaseImage('mariadb', reference),
+  redis: (reference) => databaseImage('redis', reference),
+  postgres: (reference) => databaseImage('postgres', reference),
+  busybox: busyboxImage,
+} satisfies Record<string, (reference: string) => Promise<Image>>;
 export type ImageName = keyof typeof recipes;
 export const imageNames = Object.keys(recipes) as ImageName[];
 
