@@ -25,9 +25,9 @@ const CLOSE_LIMIT_MS = 10_000;
 
 export type AgentOptions = {
   server: URL;
-  joinTokenFile: string | undefined;
+  joinTokenFile?: string;
   listen: ListenAddress;
-  advertise: ListenAddress | undefined;
+  advertise?: ListenAddress;
   dataDir: string;
   name: string;
   log: Logger;

@@ -1,0 +1,24 @@
+import { CargoError } from '../api/cargo-error.ts';
+import { runAgent } from './agent.ts';
+import { createContainerModule, receiveRound, sendRound } from './interim-container.ts';
+import { createLog } from './log.ts';
+import { parseCommandLine } from './options.ts';
+
+const { docker, logLevel, ...options } = parseCommandLine(process.argv);
+const log = createLog(logLevel);
+
+const stop = new AbortController();
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
+
+try {
+  const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length) });
+  await runAgent({ ...options, log }, { container, sendRound, receiveRound }, stop.signal);
+} catch (thrown) {
+  if (!stop.signal.aborted) {
+    const error = CargoError.from(thrown);
+    log.fatal({ code: error.code, err: error.code === 'INTERNAL' ? thrown : undefined }, error.message);
+    process.exitCode = error.handling.exitCode;
+  }
+}
+// Whatever still holds the event loop, a hung Docker call say, must not keep a stopped agent alive.
+process.exit();
