@@ -25,8 +25,7 @@ const databases = {
     command: 'mariadbd',
     port: 3306,
     dataDir: '/var/lib/mysql',
-    // Succeeds as soon as the server answers, though it asks without a password.
-    health: 'mariadb-admin ping',
+    health: 'mariadb-admin --user=healthcheck ping',
     env: [],
     stopSignal: 'SIGTERM',
   },

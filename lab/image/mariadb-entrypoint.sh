@@ -16,15 +16,19 @@ quote() {
 
 first_statements() {
   password=$(quote "$root_password")
-  echo 'FLUSH PRIVILEGES;'
-  echo "ALTER USER root@localhost IDENTIFIED BY $password;"
-  echo "CREATE USER root@'%' IDENTIFIED BY $password;"
-  echo "GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;"
+  cat <<SQL
+DELETE FROM mysql.global_priv WHERE user = 'root' AND host <> 'localhost';
+FLUSH PRIVILEGES;
+ALTER USER root@localhost IDENTIFIED BY $password;
+CREATE USER root@'%' IDENTIFIED BY $password;
+GRANT ALL ON *.* TO root@'%' WITH GRANT OPTION;
+CREATE USER healthcheck@localhost;
+SQL
   [ -z "$database" ] || echo "CREATE DATABASE \`$database\`;"
-  if [ -n "$user" ]; then
-    echo "CREATE USER $(quote "$user")@'%' IDENTIFIED BY $(quote "${MARIADB_PASSWORD-${MYSQL_PASSWORD-}}");"
-    [ -z "$database" ] || echo "GRANT ALL ON \`$database\`.* TO $(quote "$user")@'%';"
-  fi
+  [ -z "$user" ] || cat <<SQL
+CREATE USER $(quote "$user")@'%' IDENTIFIED BY $(quote "${MARIADB_PASSWORD-${MYSQL_PASSWORD-}}");
+${database:+GRANT ALL ON \`$database\`.* TO $(quote "$user")@'%';}
+SQL
 }
 
 mkdir -p /run/mysqld
