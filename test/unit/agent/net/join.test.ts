@@ -2,7 +2,7 @@ import { createHash, createPublicKey, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { createServer as createHttpsServer, type Server } from 'node:https';
-import { type AddressInfo, createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { pino } from 'pino';
@@ -14,6 +14,7 @@ import { CargoError } from '../../../../src/api/cargo-error.ts';
 import type { HostFacts } from '../../../../src/api/host.ts';
 import { formatJoinToken, JoinRequest } from '../../../../src/api/join.ts';
 import { requestedKey } from '../../../../src/server/pki/authority.ts';
+import { freePort } from '../free-port.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 import { TestAuthority } from './test-authority.ts';
 
@@ -209,12 +210,3 @@ test('a damaged identity file is not replaced', async () => {
   await expect(HostIdentity.open(path)).rejects.toThrow(/is damaged/);
   expect(await readFile(path, 'utf8')).toBe('{"hostId":');
 });
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
