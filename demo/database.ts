@@ -46,7 +46,7 @@ export async function addBallast(account: Account): Promise<void> {
 export async function ballastChecksum(account: Account): Promise<string> {
   using connection = await Connection.open(account, STARTED_LIMIT_MS);
   const [row] = await connection.query('CHECKSUM TABLE ballast', STATEMENT_LIMIT_MS);
-  return row?.[1] ?? 'none';
+  return String(row?.[1] ?? 'none');
 }
 
 /** What of the acknowledged rows is there, and what else is. */

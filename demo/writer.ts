@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Account, Connection, StatementError } from './connection.ts';
+import { type Account, Connection, errnoOf } from './connection.ts';
 
 const PAUSE_MS = 5;
 const RETRY_MS = 20;
@@ -84,6 +84,6 @@ async function insertOnce(link: Connection, seq: number): Promise<void> {
   try {
     await link.query(`INSERT INTO journal (seq, body) VALUES (${seq}, '${bodyOf(seq)}')`, ANSWER_LIMIT_MS);
   } catch (error) {
-    if (!(error instanceof StatementError && error.errno === DUPLICATE_KEY)) throw error;
+    if (errnoOf(error) !== DUPLICATE_KEY) throw error;
   }
 }

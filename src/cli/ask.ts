@@ -6,14 +6,21 @@ import type { Terminal } from './terminal.ts';
 
 /** The question goes to standard error, so that standard output stays what the command was asked for. */
 export async function ask(terminal: Terminal, question: string): Promise<string> {
-  return answer(terminal, question, terminal.stderr);
+  return answer(terminal, terminal.stderr, question);
 }
 
 /** As `ask`, but what is typed isn't shown. */
 export async function askSecretly(terminal: Terminal, question: string): Promise<string> {
-  terminal.stderr.write(question);
-  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const typed = await answer(terminal, '', nowhere);
+  // the question comes once the terminal no longer shows what is typed
+  let asked = false;
+  const muted = new Writable({
+    write: (_chunk, _encoding, done) => {
+      if (!asked) terminal.stderr.write(question);
+      asked = true;
+      done();
+    },
+  });
+  const typed = await answer(terminal, muted, question);
   terminal.stderr.write('\n');
   return typed;
 }
@@ -22,7 +29,7 @@ export async function readAll(stream: NodeJS.ReadableStream): Promise<string> {
   return text(stream);
 }
 
-async function answer({ stdin, signal }: Terminal, question: string, output: NodeJS.WritableStream): Promise<string> {
+async function answer({ stdin, signal }: Terminal, output: NodeJS.WritableStream, question: string): Promise<string> {
   const lines = createInterface({ input: stdin, output, terminal: true });
   const ended = new AbortController();
   // in raw mode Ctrl-C is a key for readline, not a signal
