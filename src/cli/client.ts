@@ -98,8 +98,10 @@ function parseJson(text: string): unknown {
 function refusal(status: number, body: unknown, server: URL): CargoError {
   const parsed = ErrorBody.safeParse(body);
   if (parsed.success) return withHint(CargoError.fromBody(parsed.data));
+  // what a reverse proxy says while the server behind it is away
+  const away = status >= 502 && status <= 504;
   return new CargoError(
-    'PROTOCOL_ERROR',
+    away ? 'SERVER_UNREACHABLE' : 'PROTOCOL_ERROR',
     `${server.origin} answered HTTP ${status} without saying why: is it a cargo-server, and what stands before it?`,
   );
 }
