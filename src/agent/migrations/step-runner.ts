@@ -106,7 +106,7 @@ export class StepRunner {
 
   /** Interrupts what runs without recording an outcome: the same commands make it go on after a restart. */
   async close(limitMs: number): Promise<void> {
-    this.#shutdown.abort(new CargoError('CANCELLED', 'the agent is stopping'));
+    this.#shutdown.abort(new CargoError('AGENT_UNREACHABLE', 'the agent is stopping'));
     const ends = [...this.#running.values()].map(({ ended }) => ended);
     await endsWithin(Promise.all(ends), limitMs, AbortSignal.timeout(limitMs));
   }

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import type { Duplex, Readable } from 'node:stream';
+import { type Duplex, PassThrough, type Readable } from 'node:stream';
 import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import type { SourcePeer } from '../migrations/step-context.ts';
@@ -47,7 +47,7 @@ export function connectToSource(options: PeerOptions): SourcePeer {
       };
       const { response } = await exchange(options, call, signal);
       if (response.statusCode !== 200) throw await refusal(response);
-      return response;
+      return asImage(response, options.peer.address);
     },
     openRound: async ({ mountIndex, round, final, bwlimit }, signal): Promise<Duplex> => {
       const query = `final=${final ? 1 : 0}${bwlimit === null ? '' : `&bwlimit=${bwlimit}`}`;
@@ -103,6 +103,14 @@ function unreachable(address: string, cause: Error): CargoError {
   return new CargoError('PEER_UNREACHABLE', `the source's agent at ${address} can't be reached: ${cause.message}`, {
     cause,
   });
+}
+
+/** A connection that is lost on the way is told as what it is, so that the caller knows it may ask again. */
+function asImage(response: IncomingMessage, address: string): Readable {
+  const image = new PassThrough();
+  response.once('error', (error) => image.destroy(unreachable(address, error)));
+  image.once('close', () => response.destroy());
+  return response.pipe(image);
 }
 
 async function refusal(response: IncomingMessage): Promise<CargoError> {

@@ -56,7 +56,8 @@ const definition: MigrationRecord['definition'] = {
 };
 
 /** An agent's server at the source of migration m1, whose target is `targetId`, on loopback. */
-async function sourceAgent(send: SendRound = async () => noContent) {
+async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerModule['exportImage'] } = {}) {
+  const { send = async () => noContent, exportImage = container.exportImage } = parts;
   const directory = await temporaryDirectory();
   const authority = await TestAuthority.make();
   const records = await RecordStore.open(directory.path, log);
@@ -76,7 +77,15 @@ async function sourceAgent(send: SendRound = async () => noContent) {
   const listen = { host: '127.0.0.1', port: 0 };
   const view = new HostView(container, new AdvertisedAddress(listen, undefined, new URL('https://127.0.0.1:1')));
   const credentials = await authority.credentials(`cargo://host/${sourceId}`);
-  const server = buildAgentServer({ credentials, view, container, records, steps, rounds, log });
+  const server = buildAgentServer({
+    credentials,
+    view,
+    container: { ...container, exportImage },
+    records,
+    steps,
+    rounds,
+    log,
+  });
   await server.listen(listen);
   const { port } = server.server.address() as AddressInfo;
   const address = `127.0.0.1:${port}`;
@@ -173,13 +182,26 @@ test('the target of the migration gets the image without the layers it has', asy
   expect(await text(await target.fetchImage(['sha256:a'], never))).toBe('image without sha256:a');
 });
 
+test('an image that breaks off is told as a connection that was lost', async () => {
+  const halfAnImage = async function* () {
+    yield 'half';
+    throw new Error('docker died');
+  };
+  await using source = await sourceAgent({ exportImage: async () => Readable.from(halfAnImage()) });
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  const image = await target.fetchImage([], never);
+  await expect(text(image)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+});
+
 test('the target of the migration gets a round over an upgraded connection, in both directions', async () => {
   const requests: unknown[] = [];
-  await using source = await sourceAgent(async ({ socket, root, round, final, bwlimit }) => {
-    requests.push({ root, round, final, bwlimit });
-    const [said] = await once(socket, 'data');
-    socket.end(`heard ${said}`);
-    return noContent;
+  await using source = await sourceAgent({
+    send: async ({ socket, root, round, final, bwlimit }) => {
+      requests.push({ root, round, final, bwlimit });
+      const [said] = await once(socket, 'data');
+      socket.end(`heard ${said}`);
+      return noContent;
+    },
   });
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
   const socket = await target.openRound({ mountIndex: 0, round: 3, final: true, bwlimit: 1_000_000 }, never);
@@ -222,14 +244,16 @@ test('a host that poses as the source is not believed', async () => {
 test('a round that is asked for again ends the one before it, and thaw ends them all', async () => {
   let active = 0;
   const ended: number[] = [];
-  await using source = await sourceAgent(async ({ round, signal, socket }) => {
-    active += 1;
-    expect(active).toBe(1);
-    socket.write('x');
-    await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    active -= 1;
-    ended.push(round);
-    throw signal.reason;
+  await using source = await sourceAgent({
+    send: async ({ round, signal, socket }) => {
+      active += 1;
+      expect(active).toBe(1);
+      socket.write('x');
+      await new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+      active -= 1;
+      ended.push(round);
+      throw signal.reason;
+    },
   });
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
   const open = async (round: number) => {
