@@ -1,0 +1,73 @@
+import { chmod, chown, readdir, rm, rmdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { StepOutput } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { Engine } from '../docker/index.ts';
+import { removeImages } from '../image/index.ts';
+import type { StepContext } from '../migrations/step-context.ts';
+import { moveBaseOut } from './bases.ts';
+import { exists } from './gate.ts';
+import { type Target, targetOf, updateTarget } from './records.ts';
+import { temporaryName } from './stage.ts';
+
+/**
+ * Refuses the permit for ever, which is persisted first, then takes away all that `stage` made; data that was here
+ * before stands aside again. Each removal may have been done by an earlier call.
+ * @throws CargoError TARGET_STARTED when `start` succeeded: from then on the data here is the newer one
+ */
+export async function abandon(engine: Engine, context: StepContext): Promise<StepOutput<'abandon'>> {
+  const { signal } = context;
+  if (context.record().target === null) {
+    await updateTarget(context, () => ({ permit: 'refused' }));
+    return { removed: [] };
+  }
+  if (targetOf(context).permit === 'used' && context.record().outcomes['start']?.state === 'done') {
+    throw new CargoError(
+      'TARGET_STARTED',
+      'the container has been started on the target host: it can only go on there',
+    );
+  }
+  await updateTarget(context, () => ({ permit: 'refused' }));
+  const target = targetOf(context);
+  const removed = await removeContainer(engine, context, target);
+  for (const name of target.createdVolumes) if (await engine.removeVolume(name, signal)) removed.push(name);
+  for (const name of target.createdNetworks) if (await engine.removeNetwork(name, signal)) removed.push(name);
+  removed.push(...(await removePaths(context, target)));
+  removed.push(...(await removeImages(engine, target.loadedImages, signal)));
+  return { removed };
+}
+
+async function removeContainer(engine: Engine, context: StepContext, target: Target): Promise<string[]> {
+  const { signal } = context;
+  const name = context.record().definition?.name;
+  const temporary = name === undefined ? null : temporaryName(name, context.migrationId);
+  const reference = target.containerId ?? temporary;
+  const container = reference === null ? null : await engine.findContainer(reference, signal);
+  if (container?.State.Running) await engine.kill(container.Id, signal);
+  // Before the container goes: its anonymous volumes go with it, and with them what stands in them.
+  for (const move of target.usedBases) await moveBaseOut(move);
+  if (container === null) return [];
+  await engine.removeContainer(container.Id, { anonymousVolumes: true }, signal);
+  return [container.Name.replace(/^\//, '')];
+}
+
+async function removePaths(context: StepContext, target: Target): Promise<string[]> {
+  const mounted = new Set((context.record().definition?.mounts ?? []).map((mount) => mount.name));
+  const removed: string[] = [];
+  for (const path of target.createdPaths.toReversed()) {
+    if (!(await exists(path))) continue;
+    if (mounted.has(path)) await rm(path, { recursive: true, force: true });
+    else if ((await readdir(path)).length > 0) continue;
+    else await rmdir(path);
+    removed.push(path);
+  }
+  for (const { path, mode, uid, gid } of target.adoptedPaths) {
+    if (!(await exists(path))) continue;
+    for (const name of await readdir(path, { encoding: 'buffer' })) {
+      await rm(Buffer.concat([Buffer.from(join(path, '/')), name]), { recursive: true, force: true });
+    }
+    await chown(path, uid, gid);
+    await chmod(path, mode);
+  }
+  return removed;
+}

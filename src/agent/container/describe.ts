@@ -1,0 +1,118 @@
+import { stat } from 'node:fs/promises';
+import type { DescribeResponse } from '../../api/agent-steps.ts';
+import type { ContainerDefinition, DataMount, ImageDefinition } from '../../api/container-definition.ts';
+import type { Finding } from '../../api/plan.ts';
+import type { ContainerInspect, Engine } from '../docker/index.ts';
+import { configFindings } from './config-findings.ts';
+import { engineFindings } from './engine-findings.ts';
+import { resolved } from './host-paths.ts';
+import { mountFindings } from './mount-findings.ts';
+import { type MountSource, mountSources } from './mounts.ts';
+import { networkFindings } from './network-findings.ts';
+import { uniqueFindings, usedByOthers } from './sharing.ts';
+import { stateFindings } from './state-findings.ts';
+
+/** Counts the entries of a tree and the bytes they take. */
+export type Measure = (
+  root: { path: string; isFile: boolean },
+  signal: AbortSignal,
+) => Promise<{ files: number; bytes: number }>;
+
+/** What a container is and what keeps it from moving, as the host that it is on sees it. Changes nothing. */
+export async function describe(
+  engine: Engine,
+  measure: Measure,
+  container: string,
+  signal: AbortSignal,
+): Promise<DescribeResponse> {
+  const { inspect, raw } = await engine.inspectWhole(container, signal);
+  const info = await engine.info(signal);
+  const image = await imageOf(engine, inspect, signal);
+  const networks = await userNetworks(engine, inspect, signal);
+  const sources = mountSources(inspect);
+  const findings: Finding[] = [
+    ...engineFindings(info),
+    ...stateFindings(inspect),
+    ...configFindings(inspect),
+    ...networkFindings(inspect, networks),
+    ...(await mountFindings(engine, inspect, sources, info.DockerRootDir, signal)),
+    ...(image.layers.length === 0 ? [imageGone(image)] : []),
+    ...(await changesFinding(engine, inspect, signal)),
+  ];
+  const unfit = new Set(findings.filter((finding) => finding.level === 'blocker').map((finding) => finding.subject));
+  const mounts: DataMount[] = [];
+  for (const [index, source] of sources.entries()) {
+    mounts.push(await dataMount(engine, measure, source, { index, count: !unfit.has(source.name) }, signal));
+  }
+  const definition: ContainerDefinition = {
+    id: inspect.Id,
+    name: inspect.Name.replace(/^\//, ''),
+    running: inspect.State.Running,
+    inspect: raw,
+    image,
+    networks,
+    mounts,
+  };
+  findings.push(...(await usedByOthers(engine, definition, signal)));
+  return { definition, findings: uniqueFindings(findings) };
+}
+
+async function imageOf(engine: Engine, inspect: ContainerInspect, signal: AbortSignal): Promise<ImageDefinition> {
+  const reference = inspect.Config.Image;
+  const image = await engine.findImage(inspect.Image, signal);
+  const named = await engine.findImage(reference, signal);
+  return {
+    id: inspect.Image,
+    reference,
+    referenceIsCurrent: named !== null && named.Id === inspect.Image,
+    layers: image?.RootFS.Layers ?? [],
+    bytes: image?.Size ?? 0,
+    architecture: image?.Architecture ?? '',
+    os: image?.Os ?? '',
+  };
+}
+
+function imageGone(image: ImageDefinition): Finding {
+  const message = `image ${image.reference} of the container is no longer on this host: pull or build it again`;
+  return { level: 'blocker', code: 'image-missing', subject: image.reference, message };
+}
+
+/** The networks that somebody made; Docker's own three are on every host. */
+async function userNetworks(
+  engine: Engine,
+  inspect: ContainerInspect,
+  signal: AbortSignal,
+): Promise<ContainerDefinition['networks']> {
+  const networks: ContainerDefinition['networks'] = [];
+  for (const [name, endpoint] of Object.entries(inspect.NetworkSettings.Networks)) {
+    if (['bridge', 'host', 'none'].includes(name)) continue;
+    const network = await engine.findNetwork(endpoint.NetworkID || name, signal);
+    if (network !== null) networks.push(network);
+  }
+  return networks;
+}
+
+async function dataMount(
+  engine: Engine,
+  measure: Measure,
+  source: MountSource,
+  { index, count }: { index: number; count: boolean },
+  signal: AbortSignal,
+): Promise<DataMount> {
+  const volume = source.kind === 'volume' ? await engine.findVolume(source.name, signal) : null;
+  const path = source.kind === 'bind' ? await resolved(source.path) : source.path;
+  const isFile = source.kind === 'bind' && count && !(await stat(path)).isDirectory();
+  const size = count ? await measure({ path, isFile }, signal) : { files: 0, bytes: 0 };
+  const { kind, name, anonymous, destinations, readOnly } = source;
+  const [labels, driverOpts] = [volume?.Labels ?? {}, volume?.Options ?? {}];
+  return { index, kind, name, anonymous, path, isFile, destinations, readOnly, labels, driverOpts, ...size };
+}
+
+async function changesFinding(engine: Engine, inspect: ContainerInspect, signal: AbortSignal): Promise<Finding[]> {
+  const changes = await engine.changedPaths(inspect.Id, signal);
+  if (changes === 0) return [];
+  const message =
+    `${changes} paths were changed inside the container, outside its volumes: they stay behind, ` +
+    `the container starts from its image at the target`;
+  return [{ level: 'warning', code: 'writable-layer-stays', subject: inspect.Name.replace(/^\//, ''), message }];
+}

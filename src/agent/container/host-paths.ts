@@ -1,0 +1,44 @@
+import { constants } from 'node:fs';
+import { lstat, open, realpath } from 'node:fs/promises';
+import { dirname } from 'node:path';
+
+/** True where `path` is `base` or lies below it. Both absolute and resolved. */
+export function isWithin(path: string, base: string): boolean {
+  return path === base || path.startsWith(base === '/' ? '/' : `${base}/`);
+}
+
+/** True where one is the other or lies below it. */
+export function overlaps(a: string, b: string): boolean {
+  return isWithin(a, b) || isWithin(b, a);
+}
+
+/** The path with its symlinks resolved, as far as it exists. These are paths of the operator, never of a volume. */
+export async function resolved(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch {
+    const parent = dirname(path);
+    if (parent === path) return path;
+    const above = await resolved(parent);
+    return `${above === '/' ? '' : above}/${path.slice(parent === '/' ? 1 : parent.length + 1)}`;
+  }
+}
+
+/** Makes a rename or a new entry in this directory survive a power cut. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+export function isMissing(thrown: unknown): boolean {
+  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
+}
+
+/** True where something is mounted on the directory itself, so that it can't be renamed. */
+export async function isMountPoint(path: string): Promise<boolean> {
+  return (await lstat(path)).dev !== (await lstat(dirname(path))).dev;
+}

@@ -1,0 +1,53 @@
+import type { Logger } from 'pino';
+import { CargoError } from '../../api/cargo-error.ts';
+import { Engine } from '../docker/index.ts';
+import { exportImage } from '../image/index.ts';
+import { measureTree } from '../volume/index.ts';
+import { abandon } from './abandon.ts';
+import { describe } from './describe.ts';
+import { finish } from './finish.ts';
+import { freeze } from './freeze.ts';
+import type { ContainerModule } from './module.ts';
+import { preflight } from './preflight.ts';
+import { release } from './release.ts';
+import { serve } from './serve.ts';
+import { stage } from './stage.ts';
+import { start } from './start.ts';
+import { thaw } from './thaw.ts';
+
+/** All that the agent does with the containers and images of the local Docker Engine. */
+export function createContainerModule(options: { dockerSocket: string; log: Logger }): ContainerModule {
+  const { dockerSocket, log } = options;
+  const engine = new Engine(dockerSocket);
+  return {
+    handlers: {
+      serve,
+      freeze: (context, input) => freeze(engine, context, input),
+      thaw: (context) => thaw(engine, context),
+      release: (context, input) => release(engine, context, input),
+      stage: (context, input) => stage(engine, context, input),
+      start: (context, input) => start(engine, context, input),
+      abandon: (context) => abandon(engine, context),
+      finish: (context) => finish(engine, context),
+    },
+    describe: (container, signal) => describe(engine, measureTree, container, signal),
+    preflight: (request, signal) => preflight(engine, measureTree, request, signal),
+    containers: (signal) => engine.summaries(signal),
+    exportImage: (definition, haveLayers, signal) => exportImage(engine, definition.image, haveLayers, signal),
+    async dockerFacts(signal) {
+      try {
+        const info = await engine.info(signal);
+        return {
+          dockerVersion: info.ServerVersion,
+          dockerRoot: info.DockerRootDir,
+          storageDriver: info.Driver,
+          architecture: info.Architecture,
+        };
+      } catch (thrown) {
+        if (thrown instanceof CargoError && thrown.code === 'DOCKER_UNREACHABLE') return null;
+        log.warn({ err: thrown }, 'Docker does not say what it is');
+        throw thrown;
+      }
+    },
+  };
+}

@@ -1,0 +1,29 @@
+import type { StepOutput } from '../../api/agent-steps.ts';
+import type { Engine } from '../docker/index.ts';
+import type { StepContext } from '../migrations/step-context.ts';
+import { exists, openGate } from './gate.ts';
+import { definitionOf, type Frozen, updateSource } from './records.ts';
+
+/** Undoes `freeze` and `serve` as far as they came. The container keeps its id, and runs again if it ran before. */
+export async function thaw(engine: Engine, context: StepContext): Promise<StepOutput<'thaw'>> {
+  const { source } = context.record();
+  if (source?.frozen) await thawContainer(engine, source.frozen, context.signal);
+  await updateSource(context, { serving: false, frozen: null });
+  const { definition } = context.record();
+  if (definition === null) return { running: false };
+  const inspect = await engine.findContainer(definitionOf(context).id, context.signal);
+  return { running: inspect?.State.Running ?? false };
+}
+
+/** The order is that of `freeze`, backwards; whatever was not done is not undone. */
+export async function thawContainer(engine: Engine, frozen: Frozen, signal: AbortSignal): Promise<void> {
+  const aside = [];
+  for (const move of frozen.movedAside) if (await exists(move.to)) aside.push(move);
+  await openGate(aside);
+  const inspect = await engine.inspect(frozen.containerId, signal);
+  if (inspect.Name !== `/${frozen.originalName}`) {
+    await engine.rename(frozen.containerId, frozen.originalName, signal);
+  }
+  await engine.setRestartPolicy(frozen.containerId, frozen.restartPolicy, signal);
+  if (frozen.wasRunning) await engine.start(frozen.containerId, signal);
+}
