@@ -19,25 +19,29 @@ function parseTarget(block: string): Map<string, string> {
 
 const defaultKeyring = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
+/** The first archive of Debian itself: security updates have a label of their own. */
+async function findTarget(): Promise<Map<string, string> | undefined> {
+  const listing = await run('apt-get', ['indextargets', 'Created-By: Packages']);
+  const wanted = { Origin: 'Debian', Label: 'Debian', Component: 'main' };
+  return listing
+    .split('\n\n')
+    .map(parseTarget)
+    .find((target) => Object.entries(wanted).every(([field, value]) => target.get(field) === value));
+}
+
 /**
  * Where this machine gets Debian packages, from its own apt configuration.
  * @throws CargoError INTERNAL when apt knows no Debian archive.
  */
 export async function debianArchive(): Promise<Archive> {
-  const listing = await run('apt-get', ['indextargets', 'Created-By: Packages']);
-  // Security updates have a label of their own; the archive is what carries every release.
-  const main = listing
-    .split('\n\n')
-    .map(parseTarget)
-    .find(
-      (target) =>
-        ['Origin', 'Label'].every((key) => target.get(key) === 'Debian') && target.get('Component') === 'main',
-    );
-  const mirror = main?.get('Repo-URI');
-  if (main === undefined || mirror === undefined) {
-    throw new CargoError('INTERNAL', 'apt knows no Debian archive here: run `apt-get update` first');
+  let target = await findTarget();
+  if (target === undefined) {
+    await run('apt-get', ['update']); // apt tells of an archive only after it has read its lists
+    target = await findTarget();
   }
-  const signedBy = main.get('Signed-By');
+  const mirror = target?.get('Repo-URI');
+  if (mirror === undefined) throw new CargoError('INTERNAL', 'the sources list of apt names no Debian archive');
+  const signedBy = target?.get('Signed-By');
   const keyring = signedBy?.startsWith('/') && existsSync(signedBy) ? signedBy : defaultKeyring;
   return { mirror, keyring };
 }

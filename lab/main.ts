@@ -10,6 +10,7 @@ import { registerLink } from './commands/link.ts';
 import { registerLogs } from './commands/logs.ts';
 import { registerPath } from './commands/path.ts';
 import { registerPower } from './commands/power.ts';
+import { registerPrepare } from './commands/prepare.ts';
 import { registerStatus } from './commands/status.ts';
 import { registerUp } from './commands/up.ts';
 
@@ -29,6 +30,7 @@ const commands = [
   registerLink,
   registerPower,
   registerCrash,
+  registerPrepare,
 ];
 for (const register of commands) register(program);
 

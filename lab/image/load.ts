@@ -16,9 +16,12 @@ const recipes = {
 export type ImageName = keyof typeof recipes;
 export const imageNames = Object.keys(recipes) as ImageName[];
 
+/** Builds the layers that the cache lacks. */
+export const buildImage = (name: ImageName, tag: string): Promise<Image> => recipes[name](`${name}:${tag}`);
+
 /** Builds an image, or takes it from the cache, and loads it into the host's Docker. @throws CargoError DOCKER_ERROR */
 export async function loadImage(lab: Lab, host: LabHost, name: ImageName, tag: string): Promise<string> {
-  const image = await recipes[name](`${name}:${tag}`);
+  const image = await buildImage(name, tag);
   const [shell, ...args] = enterCommand(lab, host, ['docker', 'load', '--quiet']);
   const child = spawn(shell, args, { stdio: ['pipe', 'ignore', 'inherit'] });
   const ended = new Promise<number | null>((resolve, reject) => {
