@@ -105,18 +105,18 @@ export class Driver {
     this.#signal.throwIfAborted();
     await this.#note('starting at the target');
     const healthTimeoutMs = healthLimitMs(migration.definition);
-    await this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
-    await this.#arrive();
+    const copyingMs = Date.now() - frozenAtMs;
+    const { startMs } = await this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
+    await this.#arrive(copyingMs + startMs);
   }
 
   /** The container runs at the target, and its data is there and verified. */
-  async #arrive(): Promise<void> {
-    const { definition, frozenAtMs, files, bytes, targetId, bases } = await this.#get();
-    const wasDown = definition.running && frozenAtMs !== null;
+  async #arrive(downtimeMs: number): Promise<void> {
+    const { definition, files, bytes, targetId, bases } = await this.#get();
     await this.#update({
       phase: 'copied',
       activity: 'the container runs at the target; all its data is there',
-      downtimeMs: wasDown ? Date.now() - frozenAtMs : null,
+      downtimeMs: definition.running ? Math.round(downtimeMs) : null,
       copiedAt: new Date().toISOString(),
       files: { ...files, local: files.total, verified: files.total },
       bytes: { ...bytes, local: bytes.total, verified: bytes.total },
@@ -154,13 +154,13 @@ export class Driver {
    */
   async #undo(failure: Failure): Promise<void> {
     const patient = { patienceMs: Number.POSITIVE_INFINITY, evenIfCancelled: true };
-    const { phase, targetContainerId } = await this.#get();
+    const { phase, targetContainerId, frozenAtMs } = await this.#get();
     try {
       await this.#atTarget('abandon', 'abandon', {}, patient);
     } catch (thrown) {
       if (CargoError.from(thrown).code !== 'TARGET_STARTED') throw thrown;
       this.#ports.log.info({ migration: this.#id, targetContainerId }, 'the target had started: going on');
-      return this.#arrive();
+      return this.#arrive(Date.now() - (frozenAtMs ?? Date.now()));
     }
     await this.#atSource('thaw', 'thaw', {}, patient);
     await this.#update({
