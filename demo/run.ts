@@ -24,7 +24,8 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 try {
   process.exitCode = await demo(process.argv.includes('--keep'), interruption.signal);
 } catch (error) {
-  console.error(`\ndemo: ${error instanceof Error ? error.message : error}`);
+  const reason: unknown = interruption.signal.aborted ? interruption.signal.reason : error;
+  console.error(`\ndemo: ${reason instanceof Error ? reason.message : reason}`);
   process.exitCode = 1;
 }
 
@@ -47,7 +48,7 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
   signal.addEventListener('abort', stopWriting);
   const written = writer.run();
   // until it is awaited below; a writer that gave up must not end the process before the lab is down
-  written.catch(() => interruption.abort(new Error('the client could not write any more')));
+  written.catch((error) => interruption.abort(error));
   try {
     await settle(writer, signal);
     const restart = await timed(() => lab.show('h1', ['docker', 'restart', CONTAINER]));
