@@ -48,7 +48,16 @@ export class ServedRounds {
   /** Ends what is being sent for a migration and resolves once it has ended. */
   async end(migrationId: string): Promise<void> {
     const keys = [...this.#active.keys()].filter((key) => key.startsWith(`${migrationId}/`));
-    for (const key of keys) this.#active.get(key)?.abort(new CargoError('CANCELLED', 'the source serves no more'));
+    await this.#endAll(keys, new CargoError('CANCELLED', 'the source serves this migration no more'));
+  }
+
+  /** Ends all that is being sent; the targets ask again for a while. */
+  async close(): Promise<void> {
+    await this.#endAll([...this.#active.keys()], new CargoError('PEER_UNREACHABLE', "the source's agent is stopping"));
+  }
+
+  async #endAll(keys: readonly string[], reason: CargoError): Promise<void> {
+    for (const key of keys) this.#active.get(key)?.abort(reason);
     await Promise.all(keys.map((key) => this.#serial.run(key, async () => {})));
   }
 
