@@ -38,10 +38,12 @@ export async function createDisk(lab: string, host: string, fs: FileSystem, byte
 }
 
 /** The loop device goes with the last mount of the host's mount namespace, a moment after its last process. */
-export async function diskReleased(lab: string, host: string): Promise<void> {
+export async function diskReleased(lab: string, host: string, limitMs = 15_000): Promise<void> {
   const image = diskImage(lab, host);
   if (!existsSync(image)) return;
-  await waitUntil(`the disk of ${host} is unmounted: does a process hold a file of it open?`, 15_000, async () =>
-    (await run('losetup', ['--associated', image])) === '' ? true : undefined,
+  await waitUntil(
+    `the disk of ${host} is unmounted: does a process of the machine have a file of it open?`,
+    limitMs,
+    async () => ((await run('losetup', ['--associated', image])) === '' ? true : undefined),
   );
 }

@@ -1,16 +1,24 @@
 import { existsSync } from 'node:fs';
 import { killCgroup, removeCgroup } from './cgroup.ts';
+import { diskReleased } from './disk.ts';
 import { hostGroup } from './enter.ts';
-import { stopHost } from './host.ts';
+import { endHost } from './host.ts';
 import { lock } from './lock.ts';
 import { removeLink } from './network.ts';
 import { labDir } from './paths.ts';
-import { findLab, type Lab, lockLabs, removeLab } from './state.ts';
+import { findLab, type Lab, type LabHost, lockLabs, removeLab } from './state.ts';
+
+/** A process of the machine may stand in a host's file system: its disk goes when that process leaves, not before. */
+async function releaseDisk(lab: Lab, host: LabHost): Promise<void> {
+  await diskReleased(lab.name, host.name, 5000).catch((error: Error) => {
+    process.stderr.write(`cargo-lab: ${error.message}\n`);
+  });
+}
 
 async function removeMachines(lab: Lab): Promise<void> {
   const server = hostGroup(lab, lab.server);
   await Promise.all([
-    ...lab.hosts.map((host) => stopHost(lab, host)),
+    ...lab.hosts.map((host) => endHost(lab, host).then(() => releaseDisk(lab, host))),
     killCgroup(server).then(() => removeCgroup(server)),
   ]);
   for (const { link } of [lab.server, ...lab.hosts]) await removeLink(link);

@@ -18,6 +18,9 @@ export async function bootHost(lab: Lab, host: LabHost): Promise<void> {
   if (findInit(lab, host) !== undefined) throw new CargoError('WRONG_PHASE', `host ${host.name} is up already`);
   const base = await hostTree();
   const group = hostGroup(lab, host);
+  // Its process 1 may have ended by itself: two mounts of one disk would destroy it.
+  await killCgroup(group);
+  await diskReleased(lab.name, host.name);
   createCgroup(group);
   const dir = hostDir(lab.name, host.name);
   const console_ = join(dir, 'console.log');
@@ -56,11 +59,10 @@ export async function bootHost(lab: Lab, host: LabHost): Promise<void> {
   await startDocker(lab, host);
 }
 
-/** Ends everything that runs on the host and waits until its disk is free. */
-export async function stopHost(lab: Lab, host: LabHost): Promise<void> {
+/** Ends everything that runs on the host. */
+export async function endHost(lab: Lab, host: LabHost): Promise<void> {
   const group = hostGroup(lab, host);
   await killCgroup(group);
-  await diskReleased(lab.name, host.name);
   await removeCgroup(group);
 }
 
@@ -73,5 +75,6 @@ export async function cutPower(lab: Lab, host: LabHost): Promise<void> {
   if (init === undefined) return;
   await setLink(host, 'down');
   await stopFileSystem(lab.fs, join(hostRoot(init), 'var/lib/docker'), diskImage(lab.name, host.name));
-  await stopHost(lab, host);
+  await endHost(lab, host);
+  await diskReleased(lab.name, host.name);
 }
