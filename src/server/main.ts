@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { Command, CommanderError, Option } from 'commander';
 import { CargoError } from '../api/cargo-error.ts';
+import { failures } from '../api/failures.ts';
 import { version } from '../version.ts';
 import { type ListenAddress, parseListenAddress, requireLoopback } from './listen-address.ts';
 import { createLog } from './log.ts';
@@ -34,6 +35,7 @@ function program(): Command {
         .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
         .default('info'),
     )
+    .exitOverride()
     .showHelpAfterError('(see cargo-server --help)')
     .action(run);
 }
@@ -64,12 +66,17 @@ function collect(value: string, before: string[]): string[] {
   return [...before, value];
 }
 
+/** Says what went wrong, unless commander has, and returns the exit code. */
+function tell(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : failures.BAD_REQUEST.exitCode;
+  const failure = CargoError.from(error);
+  process.stderr.write(`cargo-server: ${failure.message}\n`);
+  return failure.handling.exitCode;
+}
+
 try {
   process.umask(0o077);
   await program().parseAsync();
 } catch (error) {
-  if (error instanceof CommanderError) throw error;
-  const failure = CargoError.from(error);
-  process.stderr.write(`cargo-server: ${failure.message}\n`);
-  process.exitCode = failure.handling.exitCode;
+  process.exitCode = tell(error);
 }

@@ -2,7 +2,7 @@ import type { ContainerSummary, Host, HostFacts } from '../../api/host.ts';
 import type { HostRecord } from './record.ts';
 
 /** Agents send a heartbeat every 2 s: three were missed. */
-const AWAY_AFTER_MS = 6_000;
+export const AWAY_AFTER_MS = 6_000;
 
 /** A host as this server knows it right now. The Store has what must outlive the server. */
 export class KnownHost {

@@ -4,12 +4,12 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { ContainerSummary, type Heartbeat, type Host, type HostContainers } from '../../api/host.ts';
 import type { Hosts } from '../migrations/ports.ts';
 import type { Store } from '../store/store.ts';
-import { KnownHost } from './known-host.ts';
+import { AWAY_AFTER_MS, KnownHost } from './known-host.ts';
 import { HostRecord, hostKey } from './record.ts';
 import { resolveHost } from './resolve.ts';
 
 /** A heartbeat that says nothing new is written this rarely. */
-const SAVED_EVERY_MS = 30_000;
+const SAVED_EVERY_MS = 60_000;
 
 export type AskContainers = (host: Host, signal: AbortSignal) => Promise<ContainerSummary[]>;
 
@@ -21,6 +21,7 @@ export class HostRegistry implements Hosts {
   readonly #now: () => number;
   readonly #known = new Map<string, KnownHost>();
   readonly #savedAtMs = new Map<string, number>();
+  #loadedAtMs = 0;
 
   constructor(parts: { store: Store; ask: AskContainers; log: Logger; now?: () => number }) {
     this.#store = parts.store;
@@ -31,6 +32,7 @@ export class HostRegistry implements Hosts {
 
   /** Reads what the Store has. To be called once, before anything else. */
   async load(): Promise<void> {
+    this.#loadedAtMs = this.#now();
     for (const { value } of await this.#store.list('hosts/')) {
       const record = HostRecord.parse(JSON.parse(value));
       const stored = await this.#store.get(containersKey(record.id));
@@ -93,7 +95,7 @@ export class HostRegistry implements Hosts {
 
   async #containersOf(host: Host, limitMs: number): Promise<HostContainers> {
     const known = this.#find(host.id);
-    if (host.status !== 'ready') return { host, stale: true, containers: known.containers };
+    if (!this.#mayAnswer(host)) return { host, stale: true, containers: known.containers };
     try {
       known.containers = await this.#ask(host, AbortSignal.timeout(limitMs));
       return { host, stale: false, containers: known.containers };
@@ -101,6 +103,12 @@ export class HostRegistry implements Hosts {
       this.#log.debug({ host: host.name, err: error }, 'no list of containers: showing the last known ones');
       return { host, stale: true, containers: known.containers };
     }
+  }
+
+  /** A server that has just started has not heard of anybody yet. */
+  #mayAnswer(host: Host): boolean {
+    const justStarted = this.#now() - this.#loadedAtMs <= AWAY_AFTER_MS;
+    return host.status === 'ready' || (host.status === 'away' && justStarted);
   }
 
   async #save(known: KnownHost): Promise<void> {

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { HostRecord } from '../../../../src/server/hosts/record.ts';
-import { HostRegistry } from '../../../../src/server/hosts/registry.ts';
+import { type AskContainers, HostRegistry } from '../../../../src/server/hosts/registry.ts';
 import { SqliteStore } from '../../../../src/server/store/sqlite-store.ts';
 import { temporaryDir } from '../temporary-dir.ts';
 import { factsAt, summary } from '../test-agent.ts';
@@ -29,8 +29,9 @@ function record(digit: number, dataAddress = `10.0.0.${digit}:5005`): HostRecord
   return { id: idOf(digit), name: `h${digit}`, facts, joinedAt: at, lastSeenAt: at, keySha256: '', joinedWith: '' };
 }
 
-async function open(...hosts: HostRecord[]): Promise<HostRegistry> {
-  const ask = () => Promise.reject(new Error('nobody there'));
+const nobody: AskContainers = () => Promise.reject(new Error('nobody there'));
+
+async function open(hosts: HostRecord[] = [], ask = nobody): Promise<HostRegistry> {
   const registry = new HostRegistry({ store, ask, log, now: () => nowMs });
   await registry.load();
   for (const host of hosts) await registry.keep(host);
@@ -38,7 +39,7 @@ async function open(...hosts: HostRecord[]): Promise<HostRegistry> {
 }
 
 test('a host is away six seconds after its last heartbeat, and back with the next', async () => {
-  const registry = await open(record(1));
+  const registry = await open([record(1)]);
   const status = async (): Promise<string> => (await registry.get(idOf(1))).status;
   nowMs += 6_000;
   expect(await status()).toBe('ready');
@@ -50,12 +51,12 @@ test('a host is away six seconds after its last heartbeat, and back with the nex
   expect(await status()).toBe('docker-down');
 });
 
-test('heartbeats that say nothing new are written every half minute at most', async () => {
-  const registry = await open(record(1));
+test('heartbeats that say nothing new are written once a minute at most', async () => {
+  const registry = await open([record(1)]);
   const facts = factsAt('10.0.0.1:5005');
   await registry.heartbeat(idOf(1), { facts, containers: [summary('db')] });
   const revision = await store.revision();
-  for (let beat = 0; beat < 14; beat += 1) {
+  for (let beat = 0; beat < 29; beat += 1) {
     nowMs += 2_000;
     await registry.heartbeat(idOf(1), { facts, containers: [summary(`db-${beat}`)] });
   }
@@ -66,7 +67,7 @@ test('heartbeats that say nothing new are written every half minute at most', as
 });
 
 test('changed facts are written at once', async () => {
-  const registry = await open(record(1));
+  const registry = await open([record(1)]);
   await registry.heartbeat(idOf(1), { facts: factsAt('10.0.0.1:5005'), containers: [] });
   nowMs += 2_000;
   await registry.heartbeat(idOf(1), { facts: factsAt('10.0.9.9:5005'), containers: [] });
@@ -74,19 +75,28 @@ test('changed facts are written at once', async () => {
 });
 
 test('the next server knows the hosts, away, and their last containers, stale', async () => {
-  const first = await open(record(1));
+  const first = await open([record(1)]);
   const db = summary('db');
   await first.heartbeat(idOf(1), { facts: factsAt('10.0.0.1:5005'), containers: [db] });
   await first.close();
   nowMs += 60_000;
   const second = await open();
+  nowMs += 6_001;
   expect(await second.containers(1_000)).toEqual([
     { host: expect.objectContaining({ name: 'h1', status: 'away' }), stale: true, containers: [db] },
   ]);
 });
 
+test('a server that has just started asks hosts that it has not heard of yet', async () => {
+  const first = await open([record(1)]);
+  await first.close();
+  nowMs += 60_000;
+  const second = await open([], async () => [summary('db')]);
+  expect(await second.containers(1_000)).toMatchObject([{ stale: false, containers: [{ Names: ['/db'] }] }]);
+});
+
 test('hosts are found by id, name, address with and without port, and the beginning of the id', async () => {
-  const registry = await open(record(1), record(2), record(3, '[fd00::3]:5005'));
+  const registry = await open([record(1), record(2), record(3, '[fd00::3]:5005')]);
   for (const reference of [idOf(1), 'h1', '10.0.0.1', '10.0.0.1:5005', '11111111', '11111111-0000']) {
     expect((await registry.resolve(reference)).name).toBe('h1');
   }
@@ -98,13 +108,13 @@ test('hosts are found by id, name, address with and without port, and the beginn
 });
 
 test('an address that two hosts share is not guessed about', async () => {
-  const registry = await open(record(1, '10.0.0.1:5005'), record(2, '10.0.0.1:5006'));
+  const registry = await open([record(1, '10.0.0.1:5005'), record(2, '10.0.0.1:5006')]);
   await expect(registry.resolve('10.0.0.1')).rejects.toThrow('means several hosts, h1, h2');
   expect((await registry.resolve('10.0.0.1:5006')).name).toBe('h2');
 });
 
 test('hosts are listed by name as people count, h2 before h10', async () => {
   const tenth = { ...record(9), name: 'h10' };
-  const registry = await open(tenth, record(2), record(1));
+  const registry = await open([tenth, record(2), record(1)]);
   expect((await registry.list()).map(({ name }) => name)).toEqual(['h1', 'h2', 'h10']);
 });
