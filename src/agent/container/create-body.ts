@@ -71,12 +71,11 @@ function endpointsOf(inspect: ContainerInspect): Record<string, unknown> {
 
 function endpointToCreate(endpoint: Endpoint, inspect: ContainerInspect): Record<string, unknown> {
   // Docker before API 1.45 lists the short id, which is another one at the target.
-  const aliases = (endpoint.Aliases ?? []).filter((alias) => alias !== shortId(inspect.Id));
-  const fixed = Object.values(endpoint.IPAMConfig ?? {}).some((address) => address !== '');
+  const aliases = endpoint.Aliases?.filter((alias) => alias !== shortId(inspect.Id));
   return {
-    IPAMConfig: fixed ? endpoint.IPAMConfig : null,
+    IPAMConfig: endpoint.IPAMConfig ?? null,
     Links: endpoint.Links ?? null,
-    Aliases: aliases,
+    Aliases: aliases ?? null,
     DriverOpts: endpoint.DriverOpts ?? null,
     ...(isMacOfUser(endpoint) ? { MacAddress: endpoint.MacAddress } : {}),
   };

@@ -5,7 +5,7 @@ import type { Finding } from '../../api/plan.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { configFindings } from './config-findings.ts';
 import { engineFindings } from './engine-findings.ts';
-import { resolved } from './host-paths.ts';
+import { isWithin, resolved } from './host-paths.ts';
 import { mountFindings } from './mount-findings.ts';
 import { type MountSource, mountSources } from './mounts.ts';
 import { networkFindings } from './network-findings.ts';
@@ -109,10 +109,14 @@ async function dataMount(
 }
 
 async function changesFinding(engine: Engine, inspect: ContainerInspect, signal: AbortSignal): Promise<Finding[]> {
-  const changes = await engine.changedPaths(inspect.Id, signal);
-  if (changes === 0) return [];
+  const destinations = inspect.Mounts.map((mount) => mount.Destination);
+  // Docker itself makes the directories on which it mounts.
+  const changed = (await engine.changedPaths(inspect.Id, signal)).filter(
+    (path) => !destinations.some((destination) => isWithin(destination, path)),
+  );
+  if (changed.length === 0) return [];
   const message =
-    `${changes} paths were changed inside the container, outside its volumes: they stay behind, ` +
+    `${changed.length} paths were changed inside the container, outside its volumes: they stay behind, ` +
     `the container starts from its image at the target`;
   return [{ level: 'warning', code: 'writable-layer-stays', subject: inspect.Name.replace(/^\//, ''), message }];
 }

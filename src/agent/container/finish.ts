@@ -1,22 +1,10 @@
 import type { StepOutput } from '../../api/agent-steps.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
-import { movedName } from './definition-parts.ts';
-import { exists } from './gate.ts';
-import { targetOf } from './records.ts';
+import { removeUsedUp } from './used-up.ts';
 
-/**
- * Removes what an earlier migration left here and this one has used up: the stopped container whose data is the new
- * container's now, and its anonymous volumes that are empty.
- */
+/** The migration is over: what `start` could not tidy up goes now. */
 export async function finish(engine: Engine, context: StepContext): Promise<StepOutput<'finish'>> {
-  const { signal } = context;
-  const { usedBases } = targetOf(context);
-  for (const { base, from } of usedBases) {
-    const old = await engine.findContainer(base.containerId, signal);
-    const isMovedOne = old?.Name === `/${movedName(base.containerName, base.containerId)}` && !old.State.Running;
-    if (old !== null && isMovedOne) await engine.removeContainer(old.Id, { anonymousVolumes: false }, signal);
-    if (base.anonymous && !(await exists(from))) await engine.removeVolume(base.name, signal);
-  }
+  await removeUsedUp(engine, context);
   return {};
 }

@@ -5,6 +5,7 @@ import type { ContainerInspect, Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { lastLogLines } from './log-lines.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
+import { removeUsedUp } from './used-up.ts';
 
 const POLL_MS = 100;
 /** How long a container without a health check must keep running before its start counts. */
@@ -30,7 +31,18 @@ export async function start(
     ? await startAndWatch(engine, containerId, input.healthTimeoutMs, context.signal)
     : ({ running: false, health: 'none', startMs: 0 } as const);
   await engine.setRestartPolicy(containerId, restartPolicy ?? { Name: 'no' }, context.signal);
+  await tidyUp(engine, context);
   return result;
+}
+
+/** The container runs and is the owner of its data: leftovers that resist are no reason to call that a failure. */
+async function tidyUp(engine: Engine, context: StepContext): Promise<void> {
+  try {
+    await removeUsedUp(engine, context);
+  } catch (thrown) {
+    context.signal.throwIfAborted();
+    context.log.warn({ err: thrown }, 'what the container left here when it moved away is still here');
+  }
 }
 
 async function startAndWatch(

@@ -38,7 +38,9 @@ export class EngineRequests {
     const limitMs = call.limitMs ?? DEFAULT_LIMIT_MS;
     const limit = AbortSignal.timeout(limitMs);
     try {
-      return await this.#dial(call, AbortSignal.any([call.signal, limit]), false);
+      const answer = await this.#dial(call, AbortSignal.any([call.signal, limit]), false);
+      // The modem hands over the bytes where the JSON is `null`, and where there is no body.
+      return Buffer.isBuffer(answer) ? null : answer;
     } catch (thrown) {
       call.signal.throwIfAborted();
       if (limit.aborted) {

@@ -6,6 +6,7 @@ import { hasStatus } from './docker-error.ts';
 import { EngineRequests } from './engine-request.ts';
 import { loadFailure } from './load-reply.ts';
 import {
+  Changes,
   ContainerInspect,
   Created,
   EngineInfo,
@@ -118,10 +119,10 @@ export class Engine {
     });
   }
 
-  /** How many paths the container has changed in its writable layer. */
-  async changedPaths(id: string, signal: AbortSignal): Promise<number> {
+  /** Paths that the container has added, changed or deleted in its writable layer. */
+  async changedPaths(id: string, signal: AbortSignal): Promise<string[]> {
     const reply = await this.#container('GET', id, 'changes', `list the changes of container ${id}`, { signal });
-    return z.array(z.unknown()).nullable().parse(reply)?.length ?? 0;
+    return (Changes.parse(reply) ?? []).map((change) => change.Path);
   }
 
   /** The last lines of both outputs as Docker frames them, or nothing where the log driver can't be read. */

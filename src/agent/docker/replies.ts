@@ -89,6 +89,8 @@ export const ContainerInspect = z.looseObject({
 });
 export type ContainerInspect = z.infer<typeof ContainerInspect>;
 
+export const Changes = z.array(z.looseObject({ Path: z.string() })).nullable();
+
 /** One row of `GET /containers/json`. */
 export const ListedContainer = z.looseObject({
   Id: z.string(),
