@@ -73,6 +73,16 @@ test('the migration goes on when the client of POST /cargo hangs up', async () =
   await expect.poll(phase, { timeout: 10_000 }).toBe('copied');
 });
 
+test('the metrics count what travelled and how long the container was down', async () => {
+  await server.call('/cargo', { body: { source: 'h1', target: 'h2', container: 'db' } });
+  await server.call('/cargo/failover/h2/db', { method: 'POST' });
+  const { body } = await server.call('/metrics');
+  const rounds = 3;
+  expect(body).toContain(`cargo_copied_bytes_total ${rounds * 100}`);
+  expect(body).toContain('cargo_migration_downtime_seconds_count 1');
+  expect(body).toContain('cargo_migrations{phase="completed"} 1');
+});
+
 test('every change of a migration is an event', async () => {
   const events = await fetch(`${server.plainUrl}/v1/events`);
   expect(events.headers.get('content-type')).toBe('text/event-stream');
