@@ -1,8 +1,12 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { inject } from 'vitest';
+import { z } from 'zod';
+import { Host } from '../../src/api/host.ts';
 
 const bin = join(import.meta.dirname, '../../bin');
+
+const Hosts = z.object({ hosts: z.array(Host) });
 
 export type Ran = { status: number; stdout: string; stderr: string };
 
@@ -32,6 +36,14 @@ export class LabUnderTest {
 
   get ca(): string {
     return this.#env['CARGO_CA'] ?? '';
+  }
+
+  /** The host's address, which the machine reaches. */
+  async address(host: string): Promise<string> {
+    const { hosts } = Hosts.parse(await this.json('hosts'));
+    const found = hosts.find(({ name }) => name === host);
+    if (found === undefined) throw new Error(`host ${host} is not registered`);
+    return found.dataAddress.replace(/:\d+$/, '');
   }
 
   cargoctl(...args: string[]): Promise<Ran> {

@@ -82,7 +82,7 @@ test('a container with a named volume moves, is released, and moves back with on
 });
 
 test('a container that fails at the target runs again at the source, and the target is as before', async () => {
-  const [h1] = (await lab.must('h1', 'hostname', '-I')).split(' ');
+  const h1 = await lab.address('h1');
   const onlyHere = `ip addr | grep -qF ' ${h1}/' || exit 3; ${fill}; exec sleep 100000`;
   const run = ['docker', 'run', '-d', '--network', 'host', '-v', 'homedata:/data', '--name', 'homesick'];
   await lab.must('h1', ...run, 'busybox:lab', 'sh', '-c', onlyHere);
