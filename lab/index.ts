@@ -3,7 +3,7 @@ export { agentGroup, agentProcess, agentsReady, startAgent, stopAgent } from './
 export { bootMachine, restartAgent } from './boot.ts';
 export { adminToken, caFile, callServer, serverUrl } from './call-server.ts';
 export { signalAll } from './cgroup.ts';
-export { dockerSocket } from './docker.ts';
+export { dockerSocket, restartDocker, signalDocker } from './docker.ts';
 export { downLab } from './down.ts';
 export { findInit, hostRoot, requireInit } from './enter.ts';
 export { execInHost, runInHost } from './exec.ts';

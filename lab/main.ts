@@ -32,6 +32,10 @@ const commands = [
   registerCrash,
   registerPrepare,
 ];
+program.hook('preAction', () => {
+  if (process.getuid?.() !== 0)
+    throw new CargoError('FORBIDDEN', 'the lab makes namespaces, mounts and disks: run it as root');
+});
 for (const register of commands) register(program);
 
 try {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { CargoError } from '../src/api/cargo-error.ts';
 import { run, tryRun } from './run.ts';
-import { allLabs, type Lab, type LabHost } from './state.ts';
+import { allLabs, type Lab, type LabHost, shortId } from './state.ts';
 
 export const prefixLength = 24;
 
@@ -36,8 +36,31 @@ export async function freeSubnet(): Promise<string> {
   throw new CargoError('INTERNAL', 'every network of 10.201.0.0/16 is in use: take a lab down first');
 }
 
+/**
+ * An address that stays when the host boots again, as that of a real network card does: its neighbours remember it for
+ * a minute. 02 says that it is of local making.
+ */
+function hardwareAddress(lab: Lab, address: string): string {
+  const id = shortId(lab.name).match(/../g) ?? [];
+  const last = Number(address.split('.').at(-1)).toString(16).padStart(2, '0');
+  return ['02', ...id, last].join(':');
+}
+
 export async function createBridge(lab: Lab): Promise<void> {
-  await run('ip', ['link', 'add', lab.bridge, 'type', 'bridge', 'forward_delay', '0', 'stp_state', '0']);
+  const address = hardwareAddress(lab, lab.gateway);
+  await run('ip', [
+    'link',
+    'add',
+    lab.bridge,
+    'address',
+    address,
+    'type',
+    'bridge',
+    'forward_delay',
+    '0',
+    'stp_state',
+    '0',
+  ]);
   await run('ip', ['address', 'add', `${lab.gateway}/${lab.prefixLength}`, 'dev', lab.bridge]);
   await run('ip', ['link', 'set', lab.bridge, 'up']);
 }
@@ -46,7 +69,8 @@ export async function createBridge(lab: Lab): Promise<void> {
 export async function connect(lab: Lab, host: LabHost, pid: number): Promise<void> {
   await removeLink(host.link); // that of an earlier boot goes some time after its namespace
   const peer = `${host.link}p`;
-  await run('ip', ['link', 'add', host.link, 'type', 'veth', 'peer', 'name', peer]);
+  const address = ['address', hardwareAddress(lab, host.address)];
+  await run('ip', ['link', 'add', host.link, 'type', 'veth', 'peer', 'name', peer, ...address]);
   await run('ip', ['link', 'set', peer, 'netns', String(pid), 'name', 'eth0']);
   await run('ip', ['link', 'set', host.link, 'master', lab.bridge, 'up']);
   const inside = [`--target=${pid}`, '--net', 'ip'];

@@ -1,10 +1,9 @@
 import { CargoError } from '../src/api/cargo-error.ts';
 import { agentsReady, giveJoinToken, startAgent } from './agent.ts';
+import { lockLab } from './change.ts';
 import { createDisk } from './disk.ts';
 import { bootHost } from './host.ts';
-import { lock } from './lock.ts';
 import { createBridge, freeSubnet, prefixLength } from './network.ts';
-import { labDir } from './paths.ts';
 import { createServerNetwork, startServer } from './server.ts';
 import { type FileSystem, findLab, type Lab, LabName, lockLabs, saveLab, shortId } from './state.ts';
 import { hostTree } from './tree.ts';
@@ -50,7 +49,7 @@ export async function upLab(options: UpOptions): Promise<Lab> {
   LabName.parse(options.name);
   await hostTree();
   const lab = await reserve(options);
-  using _held = await lock(labDir(lab.name), 60_000);
+  using _held = await lockLab(lab.name);
   await createBridge(lab);
   const hosts = lab.hosts.map(async (host) => {
     await createDisk(lab.name, host.name, lab.fs, lab.diskBytes);
