@@ -1,8 +1,9 @@
 import { CargoError } from '../api/cargo-error.ts';
 import { runAgent } from './agent.ts';
-import { createContainerModule, receiveRound, sendRound } from './interim-container.ts';
+import { createContainerModule } from './container/index.ts';
 import { createLog } from './log.ts';
 import { parseCommandLine } from './options.ts';
+import { receiveRound, sendRound } from './volume/index.ts';
 
 const { docker, logLevel, ...options } = parseCommandLine(process.argv);
 const log = createLog(logLevel);
@@ -11,7 +12,7 @@ const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 
 try {
-  const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length) });
+  const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length), log });
   await runAgent({ ...options, log }, { container, sendRound, receiveRound }, stop.signal);
 } catch (thrown) {
   if (!stop.signal.aborted) {

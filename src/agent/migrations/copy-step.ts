@@ -5,7 +5,7 @@ import type { StepInput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { DataMount } from '../../api/container-definition.ts';
 import type { StepContext, StepHandler } from './step-context.ts';
-import type { ReceiveRound, RoundProgress, RoundResult } from './volume-rounds.ts';
+import type { ReceiveRound, RoundProgress, RoundStats } from './volume-rounds.ts';
 
 const PATIENCE_MS = 60_000;
 const FIRST_WAIT_MS = 200;
@@ -18,7 +18,7 @@ type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRou
 export function createCopyStep(receive: ReceiveRound): StepHandler<'copy'> {
   return async (context, input) => {
     const mounts = targetMounts(context);
-    const results: RoundResult[] = [];
+    const results: RoundStats[] = [];
     for (const { mount, path } of mounts) {
       const report = progressOverAll(context, mounts, results, mount);
       results.push(await copyPatiently({ context, input, receive }, { mount, path }, report));
@@ -44,7 +44,7 @@ async function copyPatiently(
   job: Job,
   target: TargetMount,
   report: (progress: RoundProgress) => void,
-): Promise<RoundResult> {
+): Promise<RoundStats> {
   const { log, signal } = job.context;
   let giveUpAt: number | null = null;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
@@ -65,7 +65,7 @@ async function copyOnce(
   { context, input, receive }: Job,
   { mount, path }: TargetMount,
   onProgress: (progress: RoundProgress) => void,
-): Promise<RoundResult> {
+): Promise<RoundStats> {
   const { directory, signal } = context;
   const { round, final, bwlimit } = input;
   const stateDir = join(directory, `mount-${mount.index}`);
@@ -82,7 +82,7 @@ async function copyOnce(
 function progressOverAll(
   context: StepContext,
   mounts: readonly TargetMount[],
-  before: readonly RoundResult[],
+  before: readonly RoundStats[],
   current: DataMount,
 ): (progress: RoundProgress) => void {
   const after = mounts.slice(before.length + 1).map(({ mount }) => mount);
@@ -100,7 +100,7 @@ function progressOverAll(
     });
 }
 
-function sum(results: readonly RoundResult[]): RoundResult {
+function sum(results: readonly RoundStats[]): RoundStats {
   const total = { files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0 };
   for (const result of results) {
     total.files += result.files;
