@@ -1,0 +1,232 @@
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
+import { FrameAssembler, type ReceivedFrame } from './frame-assembler.ts';
+import { FrameOutlet } from './frame-outlet.ts';
+import { encodeHeader, frameKinds } from './frames.ts';
+import {
+  type FromWorker,
+  type RoundProgress,
+  type RoundStats,
+  SIGNALS,
+  STOP,
+  type ToWorker,
+  type TreeSize,
+  type WorkerJob,
+} from './worker-messages.ts';
+
+/** Frames handed to the worker and not given back yet; beyond this the socket is paused. */
+const RECEIVE_WINDOW = 6;
+
+/** A worker that doesn't end by itself after being told to is in a long system call; then it is ended. */
+const WORKER_END_MS = 20_000;
+
+export type Patience = { pingMs: number; silenceMs: number };
+const defaultPatience: Patience = { pingMs: 10_000, silenceMs: 60_000 };
+
+export type ChannelOptions = {
+  socket: Duplex | null;
+  job: WorkerJob;
+  bwlimit: number | null;
+  signal: AbortSignal;
+  onProgress?: ((progress: RoundProgress) => void) | undefined;
+  patience?: Patience;
+};
+
+/**
+ * Runs one job in a worker and pumps frames between it and the socket. On success the socket is left open; on failure
+ * the peer is told why and the socket is destroyed. Throws CargoError only: the worker's, the peer's, PEER_UNREACHABLE,
+ * or CANCELLED when the signal fires.
+ */
+export async function runJob(options: ChannelOptions): Promise<RoundStats | TreeSize> {
+  if (options.signal.aborted) throw cancelled(options.signal);
+  const channel = new Channel(options);
+  try {
+    return await channel.outcome;
+  } finally {
+    await channel.end();
+  }
+}
+
+class Channel {
+  readonly outcome: Promise<RoundStats | TreeSize>;
+  readonly #options: ChannelOptions;
+  readonly #patience: Patience;
+  readonly #control = new Int32Array(new SharedArrayBuffer(8));
+  readonly #worker: Worker;
+  readonly #workerEnded: Promise<void>;
+  readonly #assembler = new FrameAssembler();
+  readonly #outlet: FrameOutlet | null;
+  readonly #pulse: NodeJS.Timeout;
+  readonly #settled = Promise.withResolvers<RoundStats | TreeSize>();
+  #isSettled = false;
+  #outstanding = 0;
+  #heardAt = performance.now();
+  #localFailure: CargoError | null = null;
+
+  constructor(options: ChannelOptions) {
+    this.#options = options;
+    this.#patience = options.patience ?? defaultPatience;
+    this.outcome = this.#settled.promise;
+    // Descriptors opened through koffi are unknown to Node's tracking; ours are closed by the worker itself.
+    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
+      workerData: { job: options.job, control: this.#control },
+      trackUnmanagedFds: false,
+    });
+    this.#workerEnded = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#outlet = options.socket === null ? null : new FrameOutlet(options.socket, options.bwlimit);
+    this.#pulse = setInterval(() => this.#beat(), Math.max(10, Math.min(1000, this.#patience.pingMs / 2)));
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.#worker.on('message', (message: FromWorker) => this.#fromWorker(message));
+    this.#worker.on('error', (error) => this.#fail(CargoError.from(error)));
+    this.#worker.on('exit', () => this.#fail(new CargoError('INTERNAL', 'The transfer worker ended unexpectedly.')));
+    this.#options.signal.addEventListener('abort', this.#onAbort, { once: true });
+    const { socket } = this.#options;
+    socket?.on('data', this.#onData).on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onEnd);
+  }
+
+  /** Stops everything; returns when the worker touches nothing any more. */
+  async end(): Promise<void> {
+    clearInterval(this.#pulse);
+    const { socket, signal } = this.#options;
+    signal.removeEventListener('abort', this.#onAbort);
+    Atomics.store(this.#control, STOP, 1);
+    this.#wake();
+    socket?.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onEnd);
+    const failed = await this.outcome.then(
+      () => false,
+      () => true,
+    );
+    if (failed && socket !== null) await this.#sayFarewell(socket);
+    const limit = new AbortController();
+    const ended = await Promise.race([
+      this.#workerEnded.then(() => true),
+      delay(WORKER_END_MS, false, { signal: limit.signal }).catch(() => false),
+    ]);
+    limit.abort();
+    if (!ended) await this.#worker.terminate();
+    socket?.off('error', this.#onError);
+  }
+
+  async #sayFarewell(socket: Duplex): Promise<void> {
+    socket.on('error', () => {});
+    if (this.#localFailure !== null && socket.writable) {
+      const body = Buffer.from(JSON.stringify(this.#localFailure.toBody()));
+      const header = encodeHeader({ kind: frameKinds.error, opsLength: body.length, dataLength: 0 });
+      await this.#outlet?.close(Buffer.concat([header, body]), 2000);
+    }
+    socket.destroy();
+  }
+
+  readonly #onAbort = (): void => this.#fail(cancelled(this.#options.signal));
+  readonly #onError = (cause: unknown): void => this.#fail(unreachable('the connection broke', cause));
+  readonly #onEnd = (): void => this.#fail(unreachable('it closed the connection'));
+
+  readonly #onData = (piece: Uint8Array): void => {
+    this.#heardAt = performance.now();
+    try {
+      this.#assembler.push(piece, (frame) => this.#fromPeer(frame));
+    } catch (error) {
+      this.#fail(CargoError.from(error));
+    }
+  };
+
+  #fromPeer({ header, buffer }: ReceivedFrame): void {
+    if (header.kind === frameKinds.ping) return;
+    if (header.kind === frameKinds.error) {
+      this.#settle(null, peerError(Buffer.from(buffer, 0, header.opsLength)));
+      return;
+    }
+    this.#outstanding += 1;
+    if (this.#outstanding >= RECEIVE_WINDOW) this.#options.socket?.pause();
+    this.#toWorker({ type: 'frame', header, buffer }, buffer);
+  }
+
+  #fromWorker(message: FromWorker): void {
+    switch (message.type) {
+      case 'send': {
+        const { header, buffer, dataStart, pooled } = message;
+        const sent = this.#outlet?.send(header, buffer, dataStart);
+        if (pooled) sent?.then(() => this.#toWorker({ type: 'returned', buffer }, buffer)).catch(this.#onError);
+        else sent?.catch(this.#onError);
+        break;
+      }
+      case 'consumed':
+        this.#assembler.recycle(message.buffer);
+        this.#outstanding -= 1;
+        if (this.#outstanding < RECEIVE_WINDOW && this.#options.socket?.isPaused()) {
+          this.#heardAt = performance.now();
+          this.#options.socket.resume();
+        }
+        break;
+      case 'progress':
+        this.#options.onProgress?.(message.progress);
+        break;
+      case 'done':
+        this.#finish(message.result);
+        break;
+      case 'failed':
+        this.#fail(CargoError.fromBody({ error: message.error }));
+        break;
+    }
+  }
+
+  /** The last frame (the acknowledgement) must have left before the caller may close the socket. */
+  #finish(result: RoundStats | TreeSize): void {
+    const flushed = this.#outlet?.flushed() ?? Promise.resolve();
+    flushed.then(() => this.#settle(result, null)).catch(this.#onError);
+  }
+
+  #toWorker(message: ToWorker, buffer: ArrayBuffer): void {
+    this.#worker.postMessage(message, [buffer]);
+    this.#wake();
+  }
+
+  #wake(): void {
+    Atomics.add(this.#control, SIGNALS, 1);
+    Atomics.notify(this.#control, SIGNALS);
+  }
+
+  #beat(): void {
+    const now = performance.now();
+    const { socket } = this.#options;
+    if (socket === null || this.#outlet === null) return;
+    if (now - this.#outlet.wroteAt > this.#patience.pingMs) this.#outlet.ping();
+    if (!socket.isPaused() && now - this.#heardAt > this.#patience.silenceMs) {
+      this.#fail(unreachable(`nothing was heard from it for ${Math.round(this.#patience.silenceMs / 1000)} s`));
+    }
+  }
+
+  #fail(error: CargoError): void {
+    if (!this.#isSettled) this.#localFailure = error;
+    this.#settle(null, error);
+  }
+
+  #settle(result: RoundStats | TreeSize | null, error: CargoError | null): void {
+    if (this.#isSettled) return;
+    this.#isSettled = true;
+    if (result !== null) this.#settled.resolve(result);
+    else this.#settled.reject(error);
+  }
+}
+
+function peerError(bytes: Buffer): CargoError {
+  try {
+    return CargoError.fromBody(ErrorBody.parse(JSON.parse(bytes.toString('utf8'))));
+  } catch (cause) {
+    return new CargoError('PROTOCOL_ERROR', 'The other agent sent an error that cannot be read.', { cause });
+  }
+}
+
+function unreachable(why: string, cause?: unknown): CargoError {
+  return new CargoError('PEER_UNREACHABLE', `The other agent was lost during the transfer: ${why}.`, { cause });
+}
+
+function cancelled(signal: AbortSignal): CargoError {
+  if (signal.reason instanceof CargoError) return signal.reason;
+  return new CargoError('CANCELLED', 'The transfer was cancelled.', { cause: signal.reason });
+}

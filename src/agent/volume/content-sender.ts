@@ -1,0 +1,212 @@
+import { type CString, isErrno } from '../../linux/libc.ts';
+import { close } from '../../linux/open.ts';
+import type { XattrHolder } from '../../linux/xattr.ts';
+import type { BlockListReader } from './block-list.ts';
+import { ADDED, ADDED_AGAIN, type Comparison, type DirectoryPair, NONE, TOUCHED } from './comparison.ts';
+import { DirectoryStack } from './directory-stack.ts';
+import { FileSender } from './file-sender.ts';
+import { DIRECTORY, FILE, SYMLINK } from './format.ts';
+import type { NewManifest } from './manifest.ts';
+import type { OpWriter } from './op-writer.ts';
+import type { OpenRoot } from './open-root.ts';
+import { ops } from './ops.ts';
+import { LINK, RecordView, STALE } from './record.ts';
+import type { StructureSender } from './structure-sender.ts';
+import { entryPath, openRecorded } from './tree-entry.ts';
+import { noXattrs, XattrReader } from './xattr-reader.ts';
+
+export type ContentOptions = {
+  root: OpenRoot;
+  comparison: Comparison;
+  manifest: NewManifest;
+  earlierBlocks: BlockListReader;
+  writer: OpWriter;
+  /** Makes directories on the way, where step 2 did not run by itself. */
+  structure: StructureSender | null;
+  poll: () => void;
+  onChange: (path: string) => void;
+};
+
+/**
+ * Step 3 of a comparison: contents and metadata. It completes the new manifest, so that it says of every inode what the
+ * receiver has when the ops are applied, also of those that changed or vanished since the scan.
+ */
+export class ContentSender {
+  readonly #o: ContentOptions;
+  readonly #directories: DirectoryStack;
+  readonly #xattrs = new XattrReader();
+  readonly #files: FileSender;
+  readonly #partner = new RecordView();
+
+  constructor(options: ContentOptions) {
+    this.#o = options;
+    this.#directories = new DirectoryStack(options.root.fd);
+    const { manifest, earlierBlocks, writer, poll } = options;
+    this.#files = new FileSender({ manifest, earlierBlocks, writer, xattrs: this.#xattrs, poll });
+  }
+
+  run(): void {
+    using _ = this.#directories;
+    this.#o.comparison.walkAfter({ enter: (pair) => this.#enter(pair), leave: (pair) => this.#leave(pair) });
+  }
+
+  #enter(pair: DirectoryPair): void {
+    const { comparison, writer } = this.#o;
+    const view = comparison.viewAfter(pair.after);
+    if (view.nameLength > 0) {
+      writer.enter(view.name);
+      this.#directories.push(view.name, { low: view.inodeLow, high: view.inodeHigh });
+    }
+    const slot = comparison.slotAfter(view);
+    this.#o.structure?.placeEntries(pair);
+    comparison.mergeEntries(pair, (before, after) => {
+      this.#o.poll();
+      if (after === null || after.type === DIRECTORY) return;
+      if (this.#sendEntry(after, comparison.isKept(before, after))) comparison.after.index.mark(slot, TOUCHED);
+    });
+  }
+
+  /** True if a name came into the directory. */
+  #sendEntry(after: RecordView, isKept: boolean): boolean {
+    const { comparison, writer } = this.#o;
+    const slot = comparison.slotAfter(after);
+    const partner = comparison.partnerOf(slot);
+    if (after.has(LINK)) {
+      if (isKept || partner !== NONE) return false;
+      writer.stashed(ops.link, after.name, slot);
+      return true;
+    }
+    const before = partner === NONE ? null : this.#partner.moveTo(comparison.before.file, partner);
+    if (after.type === FILE) this.#sendFile(after, before);
+    else this.#sendOther(after, before);
+    if (before !== null) return false;
+    const marks = comparison.after.index.marksOf(slot);
+    if ((marks & ADDED) !== 0 && (marks & ADDED_AGAIN) !== 0) writer.stashed(ops.anchor, after.name, slot);
+    return true;
+  }
+
+  #sendFile(after: RecordView, before: RecordView | null): void {
+    const { comparison, manifest, earlierBlocks } = this.#o;
+    if (before !== null && comparison.isUnchanged(before, after)) {
+      manifest.keepContent(after, before, earlierBlocks);
+      return;
+    }
+    const fd = this.#open(after);
+    if (fd === null) {
+      this.#o.onChange(this.#show(after));
+      this.#files.sendVanished(after, before);
+      return;
+    }
+    try {
+      const wasQuiet = this.#files.send(fd, after, before);
+      if (!wasQuiet) this.#o.onChange(this.#show(after));
+    } finally {
+      close(fd);
+    }
+  }
+
+  #open(after: RecordView): number | null {
+    const dirfd = this.#dirfd();
+    return dirfd === null ? null : openRecorded(dirfd, this.#localName(after), after);
+  }
+
+  #sendOther(after: RecordView, before: RecordView | null): void {
+    const { comparison, writer } = this.#o;
+    const isSettled = before !== null && comparison.isUnchanged(before, after);
+    const dirfd = isSettled ? null : this.#dirfd();
+    const holder = dirfd === null ? null : entryPath(dirfd, this.#localName(after));
+    const hasAttributes = this.#recordXattrs(after, before, isSettled, holder);
+    if (isSettled) return;
+    const xattrsDiffer = before === null || !before.xattrDigest.equals(after.xattrDigest);
+    if (before === null) this.#beginNew(after);
+    else if (xattrsDiffer || before.has(STALE) || !before.hasSameMetadata(after)) writer.beginTouch(after.name, after);
+    else return;
+    if (xattrsDiffer && hasAttributes && holder !== null) this.#sendXattrs(after, holder);
+    writer.done(xattrsDiffer);
+    writer.progress.filesDone += 1;
+  }
+
+  #beginNew(after: RecordView): void {
+    const { writer } = this.#o;
+    if (after.type === SYMLINK) writer.beginSymlink(after.name, after, after.target);
+    else writer.beginNode(after.name, after, after.type, after.deviceMajor, after.deviceMinor);
+  }
+
+  #leave(pair: DirectoryPair): void {
+    const { comparison, writer, root } = this.#o;
+    const after = comparison.viewAfter(pair.after);
+    const isRoot = after.nameLength === 0;
+    if (!isRoot || root.only === null) {
+      const before = pair.before === NONE ? null : comparison.viewBefore(pair.before);
+      this.#sendDirectory(after, before);
+    }
+    if (isRoot) return;
+    writer.leave();
+    this.#directories.pop();
+  }
+
+  #sendDirectory(after: RecordView, before: RecordView | null): void {
+    const { comparison, writer } = this.#o;
+    const isSettled = before !== null && comparison.isUnchanged(before, after);
+    const holder = isSettled ? null : this.#dirfd();
+    const hasAttributes = this.#recordXattrs(after, before, isSettled, holder);
+    const isTouched = (comparison.after.index.marksOf(comparison.slotAfter(after)) & TOUCHED) !== 0;
+    const xattrsDiffer = before === null || !before.xattrDigest.equals(after.xattrDigest);
+    const isSame = before !== null && !before.has(STALE) && before.hasSameMetadata(after);
+    if (isSame && !isTouched && !xattrsDiffer) return;
+    writer.beginDirectory(after);
+    if (xattrsDiffer && hasAttributes && holder !== null) this.#sendXattrs(after, holder);
+    writer.done(xattrsDiffer);
+  }
+
+  /** Completes the record with the digest of the attributes; true if there are any to send. */
+  #recordXattrs(after: RecordView, before: RecordView | null, isSettled: boolean, holder: XattrHolder | null): boolean {
+    if (isSettled || holder === null) {
+      after.setXattrDigest(before?.xattrDigest ?? noXattrs);
+      if (!isSettled) this.#markStale(after);
+      return false;
+    }
+    try {
+      const digest = this.#xattrs.digest(holder);
+      after.setXattrDigest(digest);
+      return digest !== noXattrs;
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ESTALE')) throw error;
+      after.setXattrDigest(before?.xattrDigest ?? noXattrs);
+      this.#markStale(after);
+      return false;
+    }
+  }
+
+  #sendXattrs(after: RecordView, holder: XattrHolder): void {
+    try {
+      this.#xattrs.forEach(holder, (name, value) => this.#o.writer.xattr(name, value));
+    } catch (error) {
+      if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ESTALE')) throw error;
+      this.#markStale(after);
+    }
+  }
+
+  #markStale(after: RecordView): void {
+    this.#o.onChange(this.#show(after));
+    after.setFlags(after.flags | STALE);
+  }
+
+  /** The current directory, or null if it is gone. */
+  #dirfd(): number | null {
+    try {
+      return this.#directories.fd();
+    } catch (error) {
+      if (isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ESTALE')) return null;
+      throw error;
+    }
+  }
+
+  #localName(record: RecordView): CString {
+    return this.#o.root.localName(this.#directories.depth, record.name);
+  }
+
+  #show(record: RecordView): string {
+    return this.#directories.show(record.type === DIRECTORY ? undefined : this.#localName(record));
+  }
+}

@@ -1,0 +1,88 @@
+import { writeSync } from 'node:fs';
+import { CargoError } from '../../api/cargo-error.ts';
+import { punchHole } from '../../linux/sparse.ts';
+import { fullBits, hashOf } from './file-content.ts';
+import { BLOCK_BYTES, PAGE_BYTES } from './format.ts';
+import { type OpReader, violation } from './op-reader.ts';
+
+const zeros = Buffer.alloc(BLOCK_BYTES);
+
+/** Writes blocks into an open file that has its size already. */
+export class FileWriter {
+  readonly #fd: number;
+  readonly #size: number;
+  readonly #isNew: boolean;
+  readonly #shown: string;
+
+  constructor(fd: number, size: number, isNew: boolean, shown: string) {
+    this.#fd = fd;
+    this.#size = size;
+    this.#isNew = isNew;
+    this.#shown = shown;
+  }
+
+  /** Returns the number of bytes that travelled. */
+  data(reader: OpReader): number {
+    const [offset, length, pageBits, hash] = [reader.u64(), reader.u32(), reader.u32(), reader.hash()];
+    this.#checkBlock(offset, length);
+    const bytes = reader.data(length);
+    if (!hashOf(bytes).equals(hash)) {
+      const message = `The data of ${this.#shown} at ${offset} arrived damaged; it was not written.`;
+      throw new CargoError('CHECKSUM_MISMATCH', message);
+    }
+    this.#writePages(bytes, offset, pageBits);
+    return length;
+  }
+
+  zero(reader: OpReader): void {
+    const [offset, length, pageBits] = [reader.u64(), reader.u32(), reader.u32()];
+    this.#checkBlock(offset, length);
+    this.#writePages(zeros.subarray(0, length), offset, pageBits);
+  }
+
+  hole(reader: OpReader): void {
+    const [offset, length] = [reader.u64(), reader.u64()];
+    if (offset + length > this.#size) throw violation('a hole lies outside its file');
+    this.#punch(offset, length);
+  }
+
+  write(bytes: Uint8Array, offset: number): void {
+    for (let done = 0; done < bytes.length; ) {
+      done += writeSync(this.#fd, bytes, done, bytes.length - done, offset + done);
+    }
+  }
+
+  #checkBlock(offset: number, length: number): void {
+    if (length === 0 || length > BLOCK_BYTES || offset % BLOCK_BYTES !== 0 || offset + length > this.#size) {
+      throw violation('a block lies outside its file');
+    }
+  }
+
+  /** Writes the pages that hold data, and sees to it that the others are holes. */
+  #writePages(bytes: Buffer, offset: number, pageBits: number): void {
+    if (pageBits === fullBits(bytes.length)) {
+      this.write(bytes, offset);
+      return;
+    }
+    for (let start = 0; start < bytes.length; ) {
+      const isData = hasPage(pageBits, start);
+      let end = start + PAGE_BYTES;
+      while (end < bytes.length && hasPage(pageBits, end) === isData) end += PAGE_BYTES;
+      end = Math.min(end, bytes.length);
+      if (isData) this.write(bytes.subarray(start, end), offset + start);
+      else if (!this.#isNew) this.#punch(offset + start, end - start);
+      start = end;
+    }
+  }
+
+  #punch(offset: number, length: number): void {
+    if (length === 0 || punchHole(this.#fd, offset, length)) return;
+    for (let at = offset; at < offset + length; at += BLOCK_BYTES) {
+      this.write(zeros.subarray(0, Math.min(BLOCK_BYTES, offset + length - at)), at);
+    }
+  }
+}
+
+function hasPage(pageBits: number, offset: number): boolean {
+  return (pageBits & (1 << (offset / PAGE_BYTES))) !== 0;
+}

@@ -1,0 +1,125 @@
+import { closeSync, openSync, readSync, rmSync } from 'node:fs';
+import { z } from 'zod';
+import { CargoError } from '../../api/cargo-error.ts';
+import { isErrno } from '../../linux/libc.ts';
+import { Stat } from '../../linux/stat.ts';
+import { syncFilesystem } from '../../linux/sync.ts';
+import { Applier } from './applier.ts';
+import { End, Hello, RoundPlan } from './control-frames.ts';
+import { DATA_PROTOCOL } from './format.ts';
+import { FRAME_MAX_BYTES, type FrameKind, frameKinds } from './frames.ts';
+import { type Link, parseControl, unexpectedFrame } from './link.ts';
+import { manifestPaths, NewManifest } from './manifest.ts';
+import { OpenRoot } from './open-root.ts';
+import { scanTree } from './scanner.ts';
+import { Stash } from './stash.ts';
+import { StateFile } from './state-file.ts';
+import { TreeHasher } from './tree-hasher.ts';
+import type { RoundStats, WorkerJob } from './worker-messages.ts';
+
+type ReceiveJob = Extract<WorkerJob, { kind: 'receive' }>;
+
+/** There only while the tree is exactly what the source acknowledged under that name. */
+const TargetState = z.object({ state: z.string(), entries: z.int(), root: z.string() });
+
+const HAVE = 'have';
+
+/** The target's side of a round, start to end. */
+export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
+  using root = OpenRoot.open(job.root);
+  const hello = link.receiveControl(frameKinds.hello, Hello);
+  if (hello.protocol !== DATA_PROTOCOL || hello.round !== job.round || hello.isFile !== job.root.isFile) {
+    throw new CargoError('PROTOCOL_ERROR', 'The other agent speaks of another transfer than this one.');
+  }
+  const state = new StateFile(job.stateDir, 'target.json', TargetState);
+  const known = state.read();
+  using stash = new Stash(root);
+  const agreed = known !== null && hello.bases.includes(known.state) && known.root === signature(root) ? known : null;
+  link.sendControl(frameKinds.welcome, { base: agreed?.state ?? null });
+  if (agreed === null) stash.removeLeftover();
+  const entries = agreed?.entries ?? sendOwnManifest(job, root, link);
+  const plan = link.receiveControl(frameKinds.plan, RoundPlan);
+
+  state.remove();
+  const applier = new Applier(root, stash, (done) =>
+    link.report({ ...done, filesTotal: plan.files, bytesTotal: plan.bytes }),
+  );
+  const end = applyAll(applier, link);
+  applier.finish();
+  compareTotals(end, applier, entries);
+  syncFilesystem(root.fd);
+  state.write({ state: end.state, entries: end.totalFiles, root: signature(root) });
+  link.sendControl(frameKinds.acknowledge, { state: end.state });
+  const { files, deleted, bytes, totalFiles, totalBytes } = end;
+  return { files, deleted, bytes, totalFiles, totalBytes };
+}
+
+function applyAll(applier: Applier, link: Link): z.infer<typeof End> {
+  using _ = applier;
+  while (true) {
+    const frame = link.receive();
+    if (frame.kind === frameKinds.end) return parseControl(frame, End);
+    if (frame.kind !== frameKinds.ops) throw unexpectedFrame(frame.kind);
+    applier.apply(frame.ops, frame.data, () => link.throwIfStopped());
+    link.release(frame);
+  }
+}
+
+function compareTotals(end: z.infer<typeof End>, applier: Applier, entriesBefore: number): void {
+  const { files, deleted, bytes } = applier.totals;
+  const isSame =
+    end.digest === applier.digest() &&
+    end.files === files &&
+    end.deleted === deleted &&
+    end.bytes === bytes &&
+    end.totalFiles === entriesBefore + applier.entriesAdded;
+  if (!isSame) {
+    throw new CargoError('CHECKSUM_MISMATCH', 'What arrived is not what was sent; the next try compares everything.', {
+      details: { sent: end, applied: { ...applier.totals, entries: entriesBefore + applier.entriesAdded } },
+    });
+  }
+}
+
+/** Scans and hashes what is here, sends that, and returns the number of entries. */
+function sendOwnManifest(job: ReceiveJob, root: OpenRoot, link: Link): number {
+  using manifest = new NewManifest(job.stateDir, HAVE);
+  const poll = (): void => link.throwIfStopped();
+  const onChange = (path: string): void => {
+    throw new CargoError('MIGRATION_FAILED', `${root.path}/${path} was changed by somebody else during the transfer.`);
+  };
+  const { files } = scanTree({ root, ...manifest.tree, poll, onChange });
+  new TreeHasher({ root, manifest, poll, onChange }).run();
+  manifest.flush(false);
+  const paths = manifestPaths(job.stateDir, HAVE);
+  sendFile(paths.tree, frameKinds.haveTree, link);
+  sendFile(paths.blocks, frameKinds.haveBlocks, link);
+  link.sendControl(frameKinds.haveEnd, {});
+  rmSync(paths.tree);
+  rmSync(paths.blocks);
+  return files;
+}
+
+function sendFile(path: string, kind: FrameKind, link: Link): void {
+  const fd = openSync(path, 'r');
+  try {
+    while (true) {
+      const buffer = link.acquire();
+      const length = readSync(fd, new Uint8Array(buffer), 0, FRAME_MAX_BYTES, null);
+      link.send(kind, buffer, 0, 0, length);
+      if (length === 0) return;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Changes when somebody else works in the tree's root, as Docker does when it fills an empty volume. */
+function signature(root: OpenRoot): string {
+  try {
+    const s = root.only === null ? new Stat().readFd(root.fd) : new Stat().readAt(root.fd, root.only);
+    return [s.inodeLow, s.inodeHigh, s.ctimeSeconds, s.ctimeNanoseconds, s.mtimeSeconds, s.mtimeNanoseconds].join(' ');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return 'missing';
+    throw error;
+  }
+}

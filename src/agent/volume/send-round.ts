@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { closeSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { CargoError } from '../../api/cargo-error.ts';
+import { Comparison } from './comparison.ts';
+import { ContentSender } from './content-sender.ts';
+import { Acknowledge, Welcome } from './control-frames.ts';
+import { DATA_PROTOCOL } from './format.ts';
+import { frameKinds } from './frames.ts';
+import { type Link, unexpectedFrame } from './link.ts';
+import { Manifest, manifestPaths, NewManifest } from './manifest.ts';
+import { OpWriter } from './op-writer.ts';
+import { OpenRoot } from './open-root.ts';
+import { scanTree } from './scanner.ts';
+import { StateFile } from './state-file.ts';
+import { StructureSender } from './structure-sender.ts';
+import type { RoundProgress, RoundStats, WorkerJob } from './worker-messages.ts';
+
+type SendJob = Extract<WorkerJob, { kind: 'send' }>;
+
+/** Labels of manifests: what the receiver had acknowledged, and what was sent last, acknowledged or not. */
+const SourceState = z.object({ acknowledged: z.string().nullable(), sent: z.string().nullable() });
+
+/** A manifest of the receiver's own, where the two don't agree on any base. */
+const HAVE = 'have';
+
+/** The source's side of a round, start to end. */
+export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
+  using root = OpenRoot.open(job.root);
+  const state = new StateFile(job.stateDir, 'source.json', SourceState);
+  const { acknowledged, sent } = state.read() ?? { acknowledged: null, sent: null };
+  const bases = [sent, acknowledged].filter((label) => label !== null);
+  removeManifests(job.stateDir, bases);
+  link.sendControl(frameKinds.hello, {
+    protocol: DATA_PROTOCOL,
+    round: job.round,
+    final: job.final,
+    isFile: job.root.isFile,
+    bases,
+  });
+  const label = randomUUID();
+  using manifest = new NewManifest(job.stateDir, label);
+  const poll = (): void => link.throwIfStopped();
+  const onChange = (path: string): void => {
+    if (job.final) throw changedFile(root.path, path);
+  };
+  const total = scanTree({ root, ...manifest.tree, poll, onChange });
+  if (root.only !== null && total.files === 0) throw missingFile(root.path);
+
+  const { base } = link.receiveControl(frameKinds.welcome, Welcome);
+  if (base === null) receiveManifest(job.stateDir, link);
+  else if (!bases.includes(base)) throw unexpectedFrame(frameKinds.welcome);
+  using earlier = new Manifest(job.stateDir, base ?? HAVE);
+  const comparison = new Comparison(earlier.tree, manifest.tree, {
+    byName: base === null || job.root.isFile,
+    trustSignatures: base !== null,
+  });
+  const result = sendDifferences({ root, comparison, manifest, earlier, link, poll, onChange });
+
+  manifest.flush(true);
+  state.write({ acknowledged: base, sent: label });
+  const stats = { ...result.totals, totalFiles: total.files, totalBytes: total.bytes };
+  link.sendControl(frameKinds.end, { state: label, digest: result.digest, ...stats });
+  const { state: reached } = link.receiveControl(frameKinds.acknowledge, Acknowledge);
+  if (reached !== label) throw unexpectedFrame(frameKinds.acknowledge);
+  state.write({ acknowledged: label, sent: label });
+  removeManifests(job.stateDir, [label]);
+  return stats;
+}
+
+type Differences = {
+  root: OpenRoot;
+  comparison: Comparison;
+  manifest: NewManifest;
+  earlier: Manifest;
+  link: Link;
+  poll: () => void;
+  onChange: (path: string) => void;
+};
+
+function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | 'deleted' | 'bytes'>; digest: string } {
+  const outlook = d.comparison.prepare(d.poll);
+  d.link.sendControl(frameKinds.plan, { files: outlook.files, bytes: outlook.bytes });
+  const progress = (): RoundProgress => ({
+    ...writer.progress,
+    filesTotal: outlook.files,
+    bytesTotal: outlook.bytes,
+  });
+  const writer = new OpWriter(d.link, () => d.link.report(progress()));
+  const structure = new StructureSender(d.comparison, writer, d.poll);
+  if (outlook.hasRemovals || outlook.hasMoves) structure.cutEdges();
+  if (outlook.hasMoves) structure.placeEdges();
+  new ContentSender({
+    root: d.root,
+    comparison: d.comparison,
+    manifest: d.manifest,
+    earlierBlocks: d.earlier.blocks,
+    writer,
+    structure: outlook.hasMoves ? null : structure,
+    poll: d.poll,
+    onChange: d.onChange,
+  }).run();
+  return { digest: writer.finish(), totals: writer.totals };
+}
+
+function receiveManifest(stateDir: string, link: Link): void {
+  const paths = manifestPaths(stateDir, HAVE);
+  const tree = openSync(paths.tree, 'w', 0o600);
+  const blocks = openSync(paths.blocks, 'w', 0o600);
+  try {
+    for (let frame = link.receive(); frame.kind !== frameKinds.haveEnd; frame = link.receive()) {
+      if (frame.kind !== frameKinds.haveTree && frame.kind !== frameKinds.haveBlocks) throw unexpectedFrame(frame.kind);
+      writeSync(frame.kind === frameKinds.haveTree ? tree : blocks, frame.data);
+      link.release(frame);
+    }
+  } finally {
+    closeSync(tree);
+    closeSync(blocks);
+  }
+}
+
+function removeManifests(stateDir: string, keep: readonly string[]): void {
+  for (const name of readdirSync(stateDir)) {
+    const label = /^(.*)\.(tree|blocks)$/.exec(name)?.[1];
+    if (label !== undefined && !keep.includes(label)) rmSync(join(stateDir, name));
+  }
+}
+
+function changedFile(root: string, path: string): CargoError {
+  return new CargoError(
+    'SOURCE_FILE_CHANGED',
+    `${root}/${path} was changed during the final copy although the container is stopped: something else on the source's host writes to it. Stop that, then try again.`,
+  );
+}
+
+function missingFile(path: string): CargoError {
+  return new CargoError('NOT_FOUND', `There is no file ${path} to copy.`);
+}

@@ -1,0 +1,29 @@
+import type { ErrorBody } from '../../api/cargo-error.ts';
+import type { FrameHeader } from './frames.ts';
+
+export type TreeRoot = { path: string; isFile: boolean };
+export type RoundStats = { files: number; deleted: number; bytes: number; totalFiles: number; totalBytes: number };
+export type RoundProgress = { filesDone: number; filesTotal: number; bytesDone: number; bytesTotal: number };
+export type TreeSize = { files: number; bytes: number };
+
+export type WorkerJob =
+  | { kind: 'send'; root: TreeRoot; stateDir: string; round: number; final: boolean }
+  | { kind: 'receive'; root: TreeRoot; stateDir: string; round: number }
+  | { kind: 'measure'; root: TreeRoot };
+
+/** `control[SIGNALS]` counts the messages to the worker, which sleeps on it; `control[STOP]` is 1 to end the worker. */
+export type WorkerData = { job: WorkerJob; control: Int32Array };
+export const SIGNALS = 0;
+export const STOP = 1;
+
+/** Buffers are transferred, never copied; each comes back to the side that made it. */
+export type ToWorker =
+  | { type: 'frame'; header: FrameHeader; buffer: ArrayBuffer }
+  | { type: 'returned'; buffer: ArrayBuffer };
+
+export type FromWorker =
+  | { type: 'send'; header: FrameHeader; buffer: ArrayBuffer; dataStart: number; pooled: boolean }
+  | { type: 'consumed'; buffer: ArrayBuffer }
+  | { type: 'progress'; progress: RoundProgress }
+  | { type: 'done'; result: RoundStats | TreeSize }
+  | { type: 'failed'; error: ErrorBody['error'] };

@@ -1,0 +1,49 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { CargoError } from '../../api/cargo-error.ts';
+import { isErrno } from '../../linux/libc.ts';
+import { Link, Stopped } from './link.ts';
+import { measureInWorker } from './measure.ts';
+import { receiveRoundInWorker } from './receive-round.ts';
+import { sendRoundInWorker } from './send-round.ts';
+import type { FromWorker, RoundStats, TreeSize, WorkerData, WorkerJob } from './worker-messages.ts';
+
+/** Entry point of the worker thread: one job, then the end. */
+function main(): void {
+  const port = parentPort;
+  if (port === null) throw new Error('this file runs in a worker thread');
+  const { job, control }: WorkerData = workerData;
+  const post = (message: FromWorker): void => port.postMessage(message);
+  try {
+    post({ type: 'done', result: run(job, new Link(port, control)) });
+  } catch (error) {
+    if (error instanceof Stopped) return;
+    post({ type: 'failed', error: toCargoError(error, job).toBody().error });
+  }
+}
+
+function run(job: WorkerJob, link: Link): RoundStats | TreeSize {
+  switch (job.kind) {
+    case 'send':
+      return sendRoundInWorker(job, link);
+    case 'receive':
+      return receiveRoundInWorker(job, link);
+    case 'measure':
+      return measureInWorker(job, link);
+  }
+}
+
+function toCargoError(error: unknown, job: WorkerJob): CargoError {
+  if (error instanceof CargoError) return error;
+  if (isErrno(error, 'ENOSPC', 'EDQUOT')) {
+    const side = job.kind === 'receive' ? 'target' : 'source';
+    const message = `The ${side}'s disk is full: ${messageOf(error)}. Free space there, then try again.`;
+    return new CargoError('DISK_FULL', message, { cause: error });
+  }
+  return new CargoError('INTERNAL', `Copying ${job.root.path} failed: ${messageOf(error)}.`, { cause: error });
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+main();

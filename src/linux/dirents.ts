@@ -1,0 +1,21 @@
+import { bind, check } from './libc.ts';
+
+const getdents64 = bind('int64 getdents64(int fd, void *buffer, size_t size)');
+
+/** Offset of d_name in struct linux_dirent64, getdents64(2). */
+const NAME = 19;
+
+/** getdents64(2): fills the buffer with packed entries, returns their bytes, 0 at the end of the directory. */
+export function readDirents(fd: number, into: Uint8Array): number {
+  return check(getdents64(fd, into, into.length), 'getdents64', `fd ${fd}`);
+}
+
+/** The length of the packed entry at `at`. */
+export function direntLength(bytes: Buffer, at: number): number {
+  return bytes.readUInt16LE(at + 16);
+}
+
+/** Where the NUL-terminated name of the packed entry at `at` begins. */
+export function direntNameStart(at: number): number {
+  return at + NAME;
+}
