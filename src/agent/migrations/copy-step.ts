@@ -1,5 +1,7 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
@@ -10,6 +12,7 @@ import type { ReceiveRound, RoundProgress, RoundStats } from './volume-rounds.ts
 const PATIENCE_MS = 60_000;
 const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 5_000;
+const PEER_END_LIMIT_MS = 10_000;
 
 type TargetMount = { mount: DataMount; path: string };
 type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRound };
@@ -72,10 +75,22 @@ async function copyOnce(
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const socket = await context.source().openRound({ mountIndex: mount.index, round, final, bwlimit }, signal);
   try {
-    return await receive({ socket, root: { path, isFile: mount.isFile }, stateDir, round, signal, onProgress });
+    const result = await receive({ socket, root: { path, isFile: mount.isFile }, stateDir, round, signal, onProgress });
+    await untilPeerEnds(socket, signal);
+    return result;
   } finally {
     socket.destroy();
   }
+}
+
+/**
+ * The source keeps what it sent for the next round once it has heard that all arrived, then ends the connection: closed
+ * from here before that, the round would count as lost there. All is well here either way, so the wait has a limit.
+ */
+async function untilPeerEnds(socket: Duplex, signal: AbortSignal): Promise<void> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(PEER_END_LIMIT_MS)]);
+  socket.resume();
+  await finished(socket, { writable: false, signal: limit }).catch(() => {});
 }
 
 /** What is done of all mounts: those before this one count as copied, those after it with what the plan measured. */

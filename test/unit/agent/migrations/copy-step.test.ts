@@ -59,7 +59,11 @@ async function contextFor(record: MigrationRecord, openRound: SourcePeer['openRo
 }
 
 const amount = { files: 1, deleted: 2, bytes: 3, totalFiles: 4, totalBytes: 500 };
-const connected = async (): Promise<Duplex> => new PassThrough();
+/** A connection that the source has ended. */
+function ended(): Duplex {
+  return new PassThrough().end();
+}
+const connected = async (): Promise<Duplex> => ended();
 const away = new CargoError('PEER_UNREACHABLE', 'gone');
 
 test('every mount is copied to where it is at the target, and the amounts add up', async () => {
@@ -67,12 +71,12 @@ test('every mount is copied to where it is at the target, and the amounts add up
   const asked: unknown[] = [];
   await using given = await contextFor(staged(mounts), async (request) => {
     asked.push(request);
-    return new PassThrough();
+    return ended();
   });
   const received: unknown[] = [];
   const receive: ReceiveRound = async ({ root, stateDir, round, onProgress }) => {
     received.push({ root, stateDir, round });
-    onProgress({ filesDone: 1, filesTotal: 4, bytesDone: 100, bytesTotal: 500 });
+    onProgress?.({ filesDone: 1, filesTotal: 4, bytesDone: 100, bytesTotal: 500 });
     return amount;
   };
   const total = await createCopyStep(receive)(given.context, { round: 2, final: true, bwlimit: 1_000 });
@@ -94,7 +98,7 @@ test('a source that is away for a moment is waited for', async () => {
   await using given = await contextFor(staged([mount(0, 'db')]), async () => {
     attempts += 1;
     if (attempts < 3) throw away;
-    return new PassThrough();
+    return ended();
   });
   expect(await createCopyStep(async () => amount)(given.context, round)).toEqual(amount);
   expect(attempts).toBe(3);
