@@ -1,4 +1,4 @@
-import './reflect-metadata.ts';
+import 'reflect-metadata';
 import { createPublicKey, type KeyObject, type webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
