@@ -28,7 +28,7 @@ package: setup
 	@packaging/build
 
 openapi: setup
-	@$(NODE) src/server/print-openapi.ts > docs/openapi.json
+	@$(NODE) packaging/print-openapi.ts > docs/openapi.json
 
 clean:
 	@rm -rf node_modules dist
