@@ -61,6 +61,8 @@ class Channel {
   readonly #pulse: NodeJS.Timeout;
   readonly #settled = Promise.withResolvers<RoundStats | TreeSize>();
   #isSettled = false;
+  /** The worker has said how the job ended; it exits then, maybe before its last frame has left. */
+  #isDone = false;
   #outstanding = 0;
   #heardAt = performance.now();
   #localFailure: CargoError | null = null;
@@ -83,7 +85,7 @@ class Channel {
   #listen(): void {
     this.#worker.on('message', (message: FromWorker) => this.#fromWorker(message));
     this.#worker.on('error', (error) => this.#fail(CargoError.from(error)));
-    this.#worker.on('exit', () => this.#fail(new CargoError('INTERNAL', 'The transfer worker ended unexpectedly.')));
+    this.#worker.on('exit', () => this.#onExit());
     this.#options.signal.addEventListener('abort', this.#onAbort, { once: true });
     const { socket } = this.#options;
     socket?.on('data', this.#onData).on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onEnd);
@@ -177,6 +179,7 @@ class Channel {
 
   /** The last frame (the acknowledgement) must have left before the caller may close the socket. */
   #finish(result: RoundStats | TreeSize): void {
+    this.#isDone = true;
     const flushed = this.#outlet?.flushed() ?? Promise.resolve();
     flushed.then(() => this.#settle(result, null)).catch(this.#onError);
   }
@@ -199,6 +202,10 @@ class Channel {
     if (!socket.isPaused() && now - this.#heardAt > this.#patience.silenceMs) {
       this.#fail(unreachable(`nothing was heard from it for ${Math.round(this.#patience.silenceMs / 1000)} s`));
     }
+  }
+
+  #onExit(): void {
+    if (!this.#isDone) this.#fail(new CargoError('INTERNAL', 'The transfer worker ended unexpectedly.'));
   }
 
   #fail(error: CargoError): void {
