@@ -4,6 +4,7 @@ import { printable } from './table.ts';
 import type { Terminal } from './terminal.ts';
 
 const BAR_WIDTH = 20;
+const DEFAULT_COLUMNS = 80;
 const LINE_EVERY_MS = 5_000;
 /** Carriage return, then ECMA-48 "erase in line". */
 const START_OF_LINE = '\r\x1b[K';
@@ -34,8 +35,8 @@ class Bar implements Progress {
 
   update(migration: Migration): void {
     const line = `${migration.phase.padEnd(9)} [${bar(fraction(migration))}] ${amounts(migration)}`;
-    // a line that wraps could not be erased again
-    this.#stream.write(START_OF_LINE + printable(line).slice(0, (this.#stream.columns ?? 80) - 1));
+    // a line that wraps could not be erased again; a terminal that does not know its width says 0
+    this.#stream.write(START_OF_LINE + printable(line).slice(0, (this.#stream.columns || DEFAULT_COLUMNS) - 1));
     this.#shown = true;
   }
 

@@ -10,8 +10,9 @@ const MIB = 1024 * 1024;
 function shown(
   isTTY: boolean,
   show: (stream: NodeJS.WritableStream & { isTTY: boolean; columns: number }) => void,
+  columns = 100,
 ): string {
-  const stream = Object.assign(new PassThrough(), { isTTY, columns: 100 });
+  const stream = Object.assign(new PassThrough(), { isTTY, columns });
   show(stream);
   return String(stream.read() ?? '');
 }
@@ -88,4 +89,13 @@ test.each<[string, Partial<Migration>, number]>([
   ['never more than all', { bytes: { total: 1, local: 3, verified: 3 } }, 1],
 ])('the share done is %s', (_name, changes, share) => {
   expect(fraction(exampleMigration(changes))).toBe(share);
+});
+
+test('a terminal that does not know its width counts as 80 columns wide', () => {
+  const text = shown(
+    true,
+    (stream) => watchProgress(stream).update(exampleStaging(50 * MIB, { activity: 'x'.repeat(200) })),
+    0,
+  );
+  expect(text.replace('\r\x1b[K', '')).toHaveLength(79);
 });
