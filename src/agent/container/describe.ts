@@ -109,7 +109,8 @@ async function dataMount(
 }
 
 async function changesFinding(engine: Engine, inspect: ContainerInspect, signal: AbortSignal): Promise<Finding[]> {
-  const destinations = inspect.Mounts.map((mount) => mount.Destination);
+  const tmpfs = Object.keys(inspect.HostConfig.Tmpfs ?? {});
+  const destinations = [...inspect.Mounts.map((mount) => mount.Destination), ...tmpfs];
   // Docker itself makes the directories on which it mounts.
   const changed = (await engine.changedPaths(inspect.Id, signal)).filter(
     (path) => !destinations.some((destination) => isWithin(destination, path)),

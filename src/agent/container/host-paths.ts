@@ -34,8 +34,9 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
+/** Nothing is there: also where what should be a directory above it is a file. */
 export function isMissing(thrown: unknown): boolean {
-  return thrown instanceof Error && 'code' in thrown && thrown.code === 'ENOENT';
+  return thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOENT' || thrown.code === 'ENOTDIR');
 }
 
 /** True where something is mounted on the directory itself, so that it can't be renamed. */
