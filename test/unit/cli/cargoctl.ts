@@ -2,8 +2,10 @@ import { spawn } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { run } from '../../../src/cli/run.ts';
 
 const LAUNCHER = fileURLToPath(new URL('../../../bin/cargoctl', import.meta.url));
 
@@ -47,4 +49,12 @@ async function runCargoctl(home: string, args: string[], { env, stdin, ...interr
   const ended = new Promise<number | null>((resolve, reject) => child.once('error', reject).once('close', resolve));
   const [stdout, stderr, code] = await Promise.all([text(child.stdout), text(child.stderr), ended]);
   return { code, stdout, stderr };
+}
+
+/** The same program without a process of its own, for the many cases in which nothing but its answer matters. */
+export async function runHere(args: string[], env: Record<string, string>): Promise<Outcome> {
+  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+  const terminal = { stdin, stdout, stderr, env, signal: new AbortController().signal };
+  const code = await run(args, terminal);
+  return { code, stdout: String(stdout.read() ?? ''), stderr: String(stderr.read() ?? '') };
 }

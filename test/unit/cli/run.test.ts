@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { CargoError } from '../../../src/api/cargo-error.ts';
 import { failures } from '../../../src/api/failures.ts';
-import { cargoctlHome } from './cargoctl.ts';
+import { cargoctlHome, runHere } from './cargoctl.ts';
 import { exampleContainer, exampleHost, exampleMigration, exampleStaging, h1, h2 } from './examples.ts';
 import { makeIdentity, type Routes, type ScriptedServer, scriptedServer } from './scripted-server.ts';
 
@@ -388,7 +388,7 @@ describe('usage', () => {
     [['--list', '--status']],
     [['--migrate', '--source', 'h1']],
   ])('%j exits with 2 and leaves standard output empty', async (args) => {
-    const { code, stdout, stderr } = await home.run(args, { env: { CARGO_SERVER: 'http://127.0.0.1:1' } });
+    const { code, stdout, stderr } = await runHere(args, { HOME: home.path, CARGO_SERVER: 'http://127.0.0.1:1' });
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' });
     expect(stderr).toContain('cargoctl');
   });
