@@ -57,7 +57,7 @@ async function fetchImage(
       done(null, chunk);
     },
   });
-  const [said] = await Promise.all([engine.loadImage(counter, signal), pipeline(tar, counter, { signal })]);
+  const said = await loadFrom(engine, tar, counter, signal);
   for (const reference of [wanted.id, ...loadedReferences(said)]) {
     const image = await engine.findImage(reference, signal);
     if (image !== null && isSameImage(image, wanted))
@@ -65,6 +65,17 @@ async function fetchImage(
   }
   const message = `the image that was loaded is not the ${wanted.reference} (${wanted.id}) of the source`;
   throw new CargoError('CHECKSUM_MISMATCH', message);
+}
+
+async function loadFrom(engine: Engine, tar: Readable, counter: Transform, signal: AbortSignal): Promise<string> {
+  try {
+    const [said] = await Promise.all([engine.loadImage(counter, signal), pipeline(tar, counter, { signal })]);
+    return said;
+  } finally {
+    // Where Docker refused the image nobody reads on.
+    counter.destroy();
+    tar.destroy();
+  }
 }
 
 /** Tags the image as at the source unless the tag names another image here: no tag is ever taken away. */

@@ -26,13 +26,18 @@ export function withoutLayers(tar: Readable, leaveOut: ReadonlySet<string>): Rea
   const output = pack();
   input.on('entry', (header, entry, next) => {
     const digest = BLOB.exec(header.name)?.[1];
-    const left = digest !== undefined && leaveOut.has(`sha256:${digest}`);
-    entry.on('error', next);
-    if (left) entry.on('end', () => next()).resume();
-    else entry.pipe(output.entry(header, next));
+    if (digest !== undefined && leaveOut.has(`sha256:${digest}`)) {
+      entry.on('end', () => next()).resume();
+      return;
+    }
+    // Both end with the stream that they are part of, which tells why: without a listener that would be uncaught.
+    const kept = output.entry(header, next).on('error', () => undefined);
+    entry.on('error', () => undefined).pipe(kept);
   });
   input.on('finish', () => output.finalize());
   input.on('error', (error) => output.destroy(error));
+  // It may fail before anybody reads it; who reads it then is told.
+  output.on('error', () => undefined);
   tar.on('error', (error) => input.destroy(error));
   output.on('close', () => tar.destroy());
   // streamx's Writable does all that `pipe` asks for, only its type says otherwise.

@@ -126,9 +126,8 @@ test('what a move loses or changes is said beforehand', async () => {
 test('a name, a port or an address that is taken at the target is a blocker', async () => {
   pair.source.docker(...run('it', '-p', '18082:80', '-p', '127.0.0.1:18083:81', '-p', '18084:82/udp'));
   pair.target.docker(...run('it'));
-  pair.target.docker(...run('web', '-p', '18082:80'));
-  const listener = 'nc -l -p 18083 & nc -u -l -p 18084';
-  pair.target.docker('run', '-d', '--name', 'listening', '--network', 'host', IMAGE, 'sh', '-c', listener);
+  pair.target.docker(...run('web', '-p', '18082:80', '-p', '18084:82/udp'));
+  pair.target.docker('run', '-d', '--name', 'listening', '--network', 'host', IMAGE, 'nc', '-l', '-p', '18083');
   await expect
     .poll(() => foundAtTarget('blocker'))
     .toEqual([
