@@ -6,15 +6,17 @@ const LIST_LIMIT_MS = 1_500;
 const SHORTEST_ID_PREFIX = 4;
 
 /**
- * The host that a container is on and its id there. Without a source the container must be on one host only.
+ * The host that a container is on and its id there. Without a source the container must be on one host only; containers
+ * that open migrations have only `staged` (by id) don't count.
  * @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS (details.candidates), AGENT_UNREACHABLE
  */
 export async function findContainer(
   hosts: Hosts,
   reference: string,
   source: Host | null,
+  staged: ReadonlySet<string>,
 ): Promise<{ host: Host; containerId: string }> {
-  const all = await hosts.containers(LIST_LIMIT_MS);
+  const all = (await hosts.containers(LIST_LIMIT_MS)).map((entry) => without(entry, staged));
   const found = all.flatMap((entry) => matching(entry, reference).map((container) => ({ ...entry, container })));
   const here = source === null ? found : found.filter(({ host }) => host.id === source.id);
   if (source !== null) refuseAway(all, source);
@@ -28,6 +30,10 @@ export async function findContainer(
   if (here.length > 1) throw ambiguous(reference, here);
   if (only.stale) throw away(only.host);
   return { host: only.host, containerId: only.container.Id };
+}
+
+function without(entry: HostContainers, staged: ReadonlySet<string>): HostContainers {
+  return { ...entry, containers: entry.containers.filter(({ Id }) => !staged.has(Id)) };
 }
 
 /** By exact name or id; a prefix of an id counts only where no name or id is exact, as in docker. */

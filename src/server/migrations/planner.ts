@@ -1,7 +1,7 @@
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
 import type { Host } from '../../api/host.ts';
-import { busyPhases, type MigrateOptions } from '../../api/migration.ts';
+import { busyPhases, type MigrateOptions, openPhases } from '../../api/migration.ts';
 import type { Finding, Plan } from '../../api/plan.ts';
 import { findContainer } from './find-container.ts';
 import type { MigrationStore } from './migration-store.ts';
@@ -23,7 +23,12 @@ export async function makePlan(ports: PlannerPorts, options: MigrateOptions, sig
   const target = await ports.hosts.resolve(options.target);
   const wanted = options.source === undefined ? null : await ports.hosts.resolve(options.source);
   if (wanted?.id === target.id) throw sameHost(target);
-  const { host: source, containerId } = await findContainer(ports.hosts, options.container, wanted);
+  const { host: source, containerId } = await findContainer(
+    ports.hosts,
+    options.container,
+    wanted,
+    await stagedContainers(ports.migrations),
+  );
   if (source.id === target.id) throw sameHost(target);
   await refuseKnown(ports.migrations, source, containerId);
   const described = await ports.agents.describe(source, containerId, signal);
@@ -56,6 +61,12 @@ function refuseUnbuilt(options: MigrateOptions): void {
 
 function sameHost(host: Host): CargoError {
   return new CargoError('SAME_HOST', `source and target are the same host, ${host.name}: name another target`);
+}
+
+/** Containers that open migrations have made at their targets and not started yet. */
+async function stagedContainers(migrations: MigrationStore): Promise<Set<string>> {
+  const open = (await migrations.list()).filter(({ phase }) => openPhases.includes(phase));
+  return new Set(open.flatMap(({ targetContainerId }) => targetContainerId ?? []));
 }
 
 /** A container that a migration holds, or that one has left behind, isn't moved again. */

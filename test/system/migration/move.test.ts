@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterEach, beforeAll, expect, test } from 'vitest';
 import { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 
@@ -9,14 +9,14 @@ beforeAll(async () => {
   await lab.lab('image', 'busybox', '--host', 'h1');
 });
 
-afterAll(async () => {
+afterEach(async () => {
   for (const host of ['h1', 'h2', 'h3']) {
     await lab.exec(host, 'sh', '-c', 'docker ps -aq | xargs -r docker rm -f; docker volume prune -af');
   }
 });
 
 const fill =
-  'mkdir -p /data/sub && head -c 300000 /dev/urandom > /data/blob && echo hello > /data/sub/file && ln -s sub/file /data/link';
+  'test -e /data/link || { mkdir -p /data/sub && head -c 300000 /dev/urandom > /data/blob && echo hello > /data/sub/file && ln -s sub/file /data/link; }';
 
 async function status(container: string): Promise<Migration> {
   return Migration.parse(await lab.json('status', container));
@@ -29,6 +29,8 @@ test('a container with a named volume moves, is released, and moves back with on
     'docker',
     'run',
     '-d',
+    '--stop-signal',
+    'KILL',
     '--name',
     'mover',
     '--restart',
@@ -84,7 +86,19 @@ test('a container with a named volume moves, is released, and moves back with on
 test('a container that fails at the target runs again at the source, and the target is as before', async () => {
   const h1 = await lab.address('h1');
   const onlyHere = `ip addr | grep -qF ' ${h1}/' || exit 3; ${fill}; exec sleep 100000`;
-  const run = ['docker', 'run', '-d', '--network', 'host', '-v', 'homedata:/data', '--name', 'homesick'];
+  const run = [
+    'docker',
+    'run',
+    '-d',
+    '--stop-signal',
+    'KILL',
+    '--network',
+    'host',
+    '-v',
+    'homedata:/data',
+    '--name',
+    'homesick',
+  ];
   await lab.must('h1', ...run, 'busybox:lab', 'sh', '-c', onlyHere);
   const filled = async (): Promise<number> =>
     (await lab.exec('h1', 'docker', 'exec', 'homesick', 'test', '-L', '/data/link')).status;

@@ -12,13 +12,27 @@ beforeAll(async () => {
   tls = new Agent({ connect: { ca: readFileSync(lab.ca) } });
   for (const host of ['h1', 'h2']) {
     await lab.lab('image', 'busybox', '--host', host);
-    await lab.must(host, 'docker', 'run', '-d', '--name', 'twin', 'busybox:lab', 'sleep', '100000');
+    await lab.must(
+      host,
+      'docker',
+      'run',
+      '-d',
+      '--stop-signal',
+      'KILL',
+      '--name',
+      'twin',
+      'busybox:lab',
+      'sleep',
+      '100000',
+    );
   }
   await lab.must(
     'h1',
     'docker',
     'run',
     '-d',
+    '--stop-signal',
+    'KILL',
     '--name',
     'only',
     '-v',
