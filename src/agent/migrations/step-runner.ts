@@ -9,11 +9,18 @@ import { Serial } from './serial.ts';
 import { parseStepInput, reasonToKeep } from './step-command.ts';
 import type { SourcePeer, StepContext, StepHandlers } from './step-context.ts';
 
+/**
+ * Ends by itself and is never interrupted: the container may serve its clients already, so what came of it must be known
+ * before anything else is done.
+ */
+const UNINTERRUPTED: StepName = 'start';
 /** Steps that end whatever else runs for their migration. */
 const overriding: ReadonlySet<StepName> = new Set(['abandon', 'thaw']);
 /** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
 const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start']);
 const END_LIMIT_MS = 50_000;
+/** Longer than any start is waited for. */
+const START_LIMIT_MS = 20 * 60_000;
 
 /** `epoch`: the highest that asked for it. */
 type Running = {
@@ -122,7 +129,9 @@ export class StepRunner {
 
   #begin(id: string, key: string, { step, epoch }: StepCommand, input: unknown): void {
     const before = this.#running.get(id);
-    before?.stop.abort(new CargoError('CANCELLED', `step ${before.key} gave way to ${key}`));
+    if (before?.key !== UNINTERRUPTED) {
+      before?.stop.abort(new CargoError('CANCELLED', `step ${before.key} gave way to ${key}`));
+    }
     const running: Running = { key, epoch, stop: new AbortController(), progress: null, ended: Promise.resolve() };
     this.#running.set(id, running);
     running.ended = this.#run(id, step, running, before, input).finally(() => {
@@ -134,7 +143,8 @@ export class StepRunner {
     const { key } = running;
     const log = this.#options.log.child({ migration: id, step: key });
     const signal = AbortSignal.any([running.stop.signal, this.#shutdown.signal]);
-    if (before !== undefined && !(await endsWithin(before.ended, END_LIMIT_MS, signal))) {
+    const endLimitMs = before?.key === UNINTERRUPTED ? START_LIMIT_MS : END_LIMIT_MS;
+    if (before !== undefined && !(await endsWithin(before.ended, endLimitMs, signal))) {
       log.error({ before: before.key }, 'the step could not begin: the one before it does not end');
       this.#running.set(id, before);
       return;

@@ -149,11 +149,11 @@ export class Driver {
   }
 
   /**
-   * Back to where it was. First the target must refuse the permit for ever; only its answer lets the source resume. A
+   * Back to where it was. Whatever fails on the way back is tried again until it succeeds, with what it waits for shown. First the target must refuse the permit for ever; only its answer lets the source resume. A
    * target that turns out to have started is the container's home: then the way is forward.
    */
   async #undo(failure: Failure): Promise<void> {
-    const patient = { patienceMs: Number.POSITIVE_INFINITY, evenIfCancelled: true };
+    const patient = { patienceMs: Number.POSITIVE_INFINITY, untilDone: true };
     const { phase, targetContainerId, frozenAtMs } = await this.#get();
     try {
       await this.#atTarget('abandon', 'abandon', {}, patient);
@@ -203,7 +203,8 @@ export class Driver {
     input: StepInput<S>,
     limits: StepLimits,
   ): Promise<StepOutput<S>> {
-    const signal = limits.evenIfCancelled === true ? this.#shutdown : this.#signal;
+    const signal = limits.untilDone === true ? this.#shutdown : this.#signal;
+    const isFinal = ({ code }: CargoError): boolean => code === 'TARGET_STARTED';
     return retrying(
       async () => {
         const { epoch } = await this.#get();
@@ -218,6 +219,7 @@ export class Driver {
       {
         forMs: limits.patienceMs,
         signal,
+        ...(limits.untilDone === true ? { mayPass: (error) => !isFinal(error) } : {}),
         onRetry: async (error) => {
           this.#ports.log.warn({ migration: this.#id, step, code: error.code, err: error }, 'step is tried again');
           await this.#update({ epoch: (await this.#get()).epoch + 1, activity: `waiting: ${error.message}` });
@@ -249,4 +251,5 @@ export class Driver {
   }
 }
 
-type StepLimits = { patienceMs: number; evenIfCancelled?: boolean };
+/** `untilDone`: on the way back, which can't be cancelled and where there is nothing better to do than to try again. */
+type StepLimits = { patienceMs: number; untilDone?: boolean };

@@ -5,6 +5,8 @@ export type RetryLimits = {
   /** How long a failure that a retry may mend is retried; Infinity: until the signal aborts. */
   forMs: number;
   signal: AbortSignal;
+  /** Which failures a retry may mend; unless said otherwise those of the catalogue that say so. */
+  mayPass?: (error: CargoError) => boolean;
   /** Told before each wait. */
   onRetry?: (error: CargoError, attempt: number) => Promise<void>;
 };
@@ -14,6 +16,7 @@ const LONGEST_WAIT_MS = 5_000;
 
 /** Runs `work` until it succeeds, fails for good, or the limit has passed since the first failure. */
 export async function retrying<T>(work: () => Promise<T>, limits: RetryLimits): Promise<T> {
+  const mayPass = limits.mayPass ?? ((error: CargoError) => error.handling.retry);
   let firstFailureMs: number | null = null;
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -22,7 +25,7 @@ export async function retrying<T>(work: () => Promise<T>, limits: RetryLimits): 
       limits.signal.throwIfAborted();
       const error = CargoError.from(thrown);
       firstFailureMs ??= Date.now();
-      if (!error.handling.retry || Date.now() - firstFailureMs >= limits.forMs) throw error;
+      if (!mayPass(error) || Date.now() - firstFailureMs >= limits.forMs) throw error;
       await limits.onRetry?.(error, attempt);
       const waitMs = Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** (attempt - 1));
       await delay(waitMs, undefined, { signal: limits.signal });

@@ -152,6 +152,32 @@ test('abandon ends the running step and waits for its end before it begins', asy
   expect(runner.report('m1', 'finish')).toMatchObject({ state: 'failed', error: { code: 'CANCELLED' } });
 });
 
+test('a start is never interrupted: abandon waits for what comes of it', async () => {
+  await using root = await temporaryDirectory();
+  const order: string[] = [];
+  const begun = Promise.withResolvers<void>();
+  const { promise: healthy, resolve: becomeHealthy } = Promise.withResolvers<void>();
+  const { runner, records } = await runnerIn(root.path, {
+    start: async ({ signal }) => {
+      begun.resolve();
+      await healthy;
+      order.push(signal.aborted ? 'start was interrupted' : 'start ended');
+      return { running: true, health: 'healthy', startMs: 1 };
+    },
+    abandon: async () => {
+      order.push('abandon began');
+      return { removed: [] };
+    },
+  });
+  await records.create('m1');
+  await runner.start('m1', 'start', command('start', 1, { healthTimeoutMs: 1_000 }));
+  await begun.promise;
+  expect(await runner.start('m1', 'abandon', command('abandon', 1))).toMatchObject({ state: 'running' });
+  becomeHealthy();
+  expect(await finished(runner, 'abandon')).toMatchObject({ state: 'done' });
+  expect(order).toEqual(['start ended', 'abandon began']);
+});
+
 test('a cancelled step ends as CANCELLED; cancelling what does not run is fine', async () => {
   await using root = await temporaryDirectory();
   const stuck = hanging();

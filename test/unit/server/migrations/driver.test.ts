@@ -76,6 +76,13 @@ test.each(forward.map((key) => ({ key })))('the source runs again when $key neve
   expect(ended.phase).toBe('rolled-back');
 });
 
+test.each(['abandon', 'thaw'])('the way back does not end at a failure of %s', async (key) => {
+  const world = new TwoHosts({ key, kind: 'fails', times: 3 }, { alsoFails: 'copy-3' });
+  const ended = await play(world);
+  expectOneHome(world, ended);
+  expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: 'copy-3 failed' } });
+});
+
 test('the answer of a start that was lost for ever is asked for until it is known', async () => {
   const world = new TwoHosts({ key: 'start', kind: 'answer lost', times: 1_000 });
   const ended = await play(world);
@@ -90,7 +97,7 @@ test('a start that arrives after the target has refused does nothing', async () 
 });
 
 test('control: without the permit the same delay makes two copies run', async () => {
-  const world = new TwoHosts({ key: 'start', kind: 'request delayed', times: 1_000 }, false);
+  const world = new TwoHosts({ key: 'start', kind: 'request delayed', times: 1_000 }, { fenced: false });
   await expect(playUntilTwoRun(world)).resolves.toBe(true);
 });
 

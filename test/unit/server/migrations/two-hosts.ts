@@ -37,14 +37,16 @@ export class TwoHosts implements Hosts, Agents {
   readonly target = { staged: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
   readonly #fault: Fault;
   readonly #fenced: boolean;
+  readonly #alsoFails: string | null;
   readonly #outcomes = new Map<string, Outcome>();
   #seen = 0;
   #held: (() => void) | null = null;
   onServerDeath: () => void = () => undefined;
 
-  constructor(fault: Fault, fenced = true) {
+  constructor(fault: Fault, options: { fenced?: boolean; alsoFails?: string } = {}) {
     this.#fault = fault;
-    this.#fenced = fenced;
+    this.#fenced = options.fenced ?? true;
+    this.#alsoFails = options.alsoFails ?? null;
   }
 
   async step<S extends StepName>(_: Host, __: string, request: StepRequest<S>): Promise<StepOutput<S>> {
@@ -57,7 +59,7 @@ export class TwoHosts implements Hosts, Agents {
       this.#held = () => this.#perform(key);
       throw unreachable(key);
     }
-    const outcome = this.#outcome(key, epoch, kind === 'fails');
+    const outcome = this.#outcome(key, epoch, kind === 'fails' || key === this.#alsoFails);
     if (kind === 'server dies after') throw this.#die();
     if (kind === 'answer lost') throw unreachable(key);
     if ('error' in outcome) throw outcome.error;
