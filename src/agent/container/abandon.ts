@@ -6,7 +6,7 @@ import type { Engine } from '../docker/index.ts';
 import { removeImages } from '../image/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { moveBaseOut } from './bases.ts';
-import { exists } from './gate.ts';
+import { exists } from './host-paths.ts';
 import { type Target, targetOf, updateTarget } from './records.ts';
 import { temporaryName } from './stage.ts';
 

@@ -1,7 +1,8 @@
 import { rm } from 'node:fs/promises';
 import type { Base, DataMount } from '../../api/container-definition.ts';
 import type { StepContext } from '../migrations/step-context.ts';
-import { exists, moveOnce } from './gate.ts';
+import { moveOnce } from './gate.ts';
+import { exists } from './host-paths.ts';
 import { updateTarget } from './records.ts';
 
 /**

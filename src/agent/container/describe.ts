@@ -1,11 +1,12 @@
-import { stat } from 'node:fs/promises';
+import { lstat } from 'node:fs/promises';
 import type { DescribeResponse } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerDefinition, DataMount, ImageDefinition } from '../../api/container-definition.ts';
 import type { Finding } from '../../api/plan.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { configFindings } from './config-findings.ts';
 import { engineFindings } from './engine-findings.ts';
-import { isWithin, resolved } from './host-paths.ts';
+import { exists, isWithin, resolved } from './host-paths.ts';
 import { mountFindings } from './mount-findings.ts';
 import { type MountSource, mountSources } from './mounts.ts';
 import { networkFindings } from './network-findings.ts';
@@ -42,7 +43,10 @@ export async function describe(
   const unfit = new Set(findings.filter((finding) => finding.level === 'blocker').map((finding) => finding.subject));
   const mounts: DataMount[] = [];
   for (const [index, source] of sources.entries()) {
-    mounts.push(await dataMount(engine, measure, source, { index, count: !unfit.has(source.name) }, signal));
+    const mount = await dataMount(engine, source, index, signal);
+    const size = unfit.has(source.name) ? null : await measured(measure, mount, signal);
+    if (size !== null && 'code' in size) findings.push(size);
+    mounts.push({ ...mount, ...(size !== null && 'files' in size ? size : { files: 0, bytes: 0 }) });
   }
   const definition: ContainerDefinition = {
     id: inspect.Id,
@@ -92,20 +96,29 @@ async function userNetworks(
   return networks;
 }
 
-async function dataMount(
-  engine: Engine,
-  measure: Measure,
-  source: MountSource,
-  { index, count }: { index: number; count: boolean },
-  signal: AbortSignal,
-): Promise<DataMount> {
+type Unmeasured = Omit<DataMount, 'files' | 'bytes'>;
+
+async function dataMount(engine: Engine, source: MountSource, index: number, signal: AbortSignal): Promise<Unmeasured> {
   const volume = source.kind === 'volume' ? await engine.findVolume(source.name, signal) : null;
   const path = source.kind === 'bind' ? await resolved(source.path) : source.path;
-  const isFile = source.kind === 'bind' && count && !(await stat(path)).isDirectory();
-  const size = count ? await measure({ path, isFile }, signal) : { files: 0, bytes: 0 };
+  const isFile = source.kind === 'bind' && (await exists(path)) && !(await lstat(path)).isDirectory();
   const { kind, name, anonymous, destinations, readOnly } = source;
   const [labels, driverOpts] = [volume?.Labels ?? {}, volume?.Options ?? {}];
-  return { index, kind, name, anonymous, path, isFile, destinations, readOnly, labels, driverOpts, ...size };
+  return { index, kind, name, anonymous, path, isFile, destinations, readOnly, labels, driverOpts };
+}
+
+/** How much there is, or why it can't be copied. */
+async function measured(
+  measure: Measure,
+  mount: Unmeasured,
+  signal: AbortSignal,
+): Promise<{ files: number; bytes: number } | Finding> {
+  try {
+    return await measure({ path: mount.path, isFile: mount.isFile }, signal);
+  } catch (thrown) {
+    if (!(thrown instanceof CargoError) || thrown.code !== 'BLOCKED') throw thrown;
+    return { level: 'blocker', code: 'data-not-copyable', subject: mount.name, message: thrown.message };
+  }
 }
 
 async function changesFinding(engine: Engine, inspect: ContainerInspect, signal: AbortSignal): Promise<Finding[]> {

@@ -1,5 +1,5 @@
-import { lstat, rename } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { lstat, rename, rm, writeFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerDefinition } from '../../api/container-definition.ts';
 import type { ContainerInspect } from '../docker/index.ts';
@@ -15,8 +15,14 @@ import { isMissing, syncDirectory } from './host-paths.ts';
  *   makes it anew;
  * - `work` of the container's overlay2 layer: without it the kernel refuses the overlay mount ("error creating overlay
  *   mount to …/merged: no such file or directory"). This one holds for containers with bind mounts alone, or with no
- *   mounts at all. The layer's content (`diff`) stays where it is, and `docker rm` works as ever.
+ *   mounts at all. The layer's content (`diff`) stays where it is;
+ * - where Docker says nothing of such a layer (the containerd store), `mounts` of the container's own directory, with a
+ *   file in its place ("mkdir …/mounts: not a directory").
+ * `docker rm` works as ever.
  */
+/** The directory whose place a file takes while it is aside. */
+const STOOD_IN_FOR = 'mounts';
+
 export type GateMove = { from: string; to: string };
 
 /** What the gate of this container consists of. Nothing is moved yet. */
@@ -28,26 +34,33 @@ export function gateMoves(
 ): GateMove[] {
   const suffix = `.moved-to-${movedTo}-${migrationMark(migrationId)}`;
   const volumes = definition.mounts.filter((mount) => mount.kind === 'volume').map((mount) => mount.path);
-  const work = inspect.GraphDriver?.Data?.['WorkDir'];
-  return [...(work === undefined ? [] : [work]), ...volumes].map((from) => ({ from, to: `${from}${suffix}` }));
+  const own = inspect.GraphDriver?.Data?.['WorkDir'] ?? join(dirname(inspect.HostsPath), STOOD_IN_FOR);
+  return [own, ...volumes].map((from) => ({ from, to: `${from}${suffix}` }));
 }
 
 /** Moves each directory aside that is not there yet; durable on return. */
 export async function closeGate(moves: readonly GateMove[]): Promise<void> {
-  for (const { from, to } of moves) await moveOnce(from, to);
+  for (const { from, to } of moves) {
+    await moveOnce(from, to);
+    if (basename(from) === STOOD_IN_FOR) await writeFile(from, `The container was moved away: see ${to}\n`);
+  }
 }
 
-/** Puts each directory back that stands aside; durable on return. */
+/** Puts each directory back that stands aside, and leaves alone what does not; durable on return. */
 export async function openGate(moves: readonly GateMove[]): Promise<void> {
-  for (const { from, to } of moves) await moveOnce(to, from);
+  for (const { from, to } of moves) {
+    if (!(await isDirectory(to))) continue;
+    if (basename(from) === STOOD_IN_FOR) await rm(from, { force: true });
+    await moveOnce(to, from);
+  }
 }
 
 /**
- * Renames a directory whose rename may have been done before. What stands at `to` is never replaced.
+ * Renames a directory whose rename may have been done before. A directory at `to` is never replaced.
  * @throws CargoError MIGRATION_FAILED when both or neither are there
  */
 export async function moveOnce(from: string, to: string): Promise<void> {
-  const [here, there] = [await exists(from), await exists(to)];
+  const [here, there] = [await isDirectory(from), await isDirectory(to)];
   if (here === there) {
     const found = here ? 'both are there' : 'neither is there';
     throw new CargoError('MIGRATION_FAILED', `could not move ${from} to ${to}: ${found}; look at both by hand`);
@@ -56,10 +69,9 @@ export async function moveOnce(from: string, to: string): Promise<void> {
   for (const directory of new Set([dirname(to), dirname(from)])) await syncDirectory(directory);
 }
 
-export async function exists(path: string): Promise<boolean> {
+async function isDirectory(path: string): Promise<boolean> {
   try {
-    await lstat(path);
-    return true;
+    return (await lstat(path)).isDirectory();
   } catch (thrown) {
     if (isMissing(thrown)) return false;
     throw thrown;

@@ -43,3 +43,13 @@ export function isMissing(thrown: unknown): boolean {
 export async function isMountPoint(path: string): Promise<boolean> {
   return (await lstat(path)).dev !== (await lstat(dirname(path))).dev;
 }
+
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (thrown) {
+    if (isMissing(thrown)) return false;
+    throw thrown;
+  }
+}

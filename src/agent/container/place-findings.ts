@@ -3,8 +3,7 @@ import { dirname } from 'node:path';
 import type { DataMount } from '../../api/container-definition.ts';
 import type { Finding } from '../../api/plan.ts';
 import type { Engine } from '../docker/index.ts';
-import { exists } from './gate.ts';
-import { resolved } from './host-paths.ts';
+import { exists, resolved } from './host-paths.ts';
 
 /** Whether the place of a data mount is free on this host. Nothing that Cargo does not know as its own is written to. */
 export function placeFindings(engine: Engine, mount: DataMount, signal: AbortSignal): Promise<Finding[]> {

@@ -5,8 +5,7 @@ import type { Base, DataMount } from '../../api/container-definition.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { matchingBase, moveBaseIn } from './bases.ts';
-import { exists } from './gate.ts';
-import { syncDirectory } from './host-paths.ts';
+import { exists, syncDirectory } from './host-paths.ts';
 import { adding, targetOf, updateTarget } from './records.ts';
 
 /** Has a named volume on this host: an empty one with the source's name and labels, or the one that is the base. */

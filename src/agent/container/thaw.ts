@@ -1,7 +1,7 @@
 import type { StepOutput } from '../../api/agent-steps.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
-import { exists, openGate } from './gate.ts';
+import { openGate } from './gate.ts';
 import { definitionOf, type Frozen, updateSource } from './records.ts';
 
 /** Undoes `freeze` and `serve` as far as they came. The container keeps its id, and runs again if it ran before. */
@@ -17,9 +17,7 @@ export async function thaw(engine: Engine, context: StepContext): Promise<StepOu
 
 /** The order is that of `freeze`, backwards; whatever was not done is not undone. */
 export async function thawContainer(engine: Engine, frozen: Frozen, signal: AbortSignal): Promise<void> {
-  const aside = [];
-  for (const move of frozen.movedAside) if (await exists(move.to)) aside.push(move);
-  await openGate(aside);
+  await openGate(frozen.movedAside);
   const inspect = await engine.inspect(frozen.containerId, signal);
   if (inspect.Name !== `/${frozen.originalName}`) {
     await engine.rename(frozen.containerId, frozen.originalName, signal);

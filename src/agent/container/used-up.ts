@@ -1,7 +1,7 @@
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { movedName } from './definition-parts.ts';
-import { exists } from './gate.ts';
+import { exists } from './host-paths.ts';
 import { targetOf } from './records.ts';
 
 /**

@@ -83,6 +83,16 @@ test('a volume with driver options is a blocker that names them', async () => {
   expect(findings.find(({ code }) => code === 'volume-options')?.message).toContain('device, type');
 });
 
+test('another file system mounted inside the data is a blocker', async () => {
+  pair.source.docker(...run('it', '-v', '/srv/cargo-test/outer:/data'));
+  pair.source.exec('sh', '-c', 'mkdir /srv/cargo-test/outer/inner && mount -t tmpfs tmpfs /srv/cargo-test/outer/inner');
+  try {
+    expect(await blockersAtSource()).toEqual(['data-not-copyable /srv/cargo-test/outer']);
+  } finally {
+    pair.source.exec('umount', '/srv/cargo-test/outer/inner');
+  }
+});
+
 test('data that a running container shares is a blocker, with a stopped one a warning', async () => {
   pair.source.docker(...run('it', '-v', 'shared:/data', '-v', '/srv/cargo-test/deep:/deep'));
   pair.source.docker(...run('volume-user', '-v', 'shared:/there:ro'));
