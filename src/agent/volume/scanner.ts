@@ -128,6 +128,7 @@ class Scanner {
 
   #scanOnlyFile(directories: DirectoryStack): number {
     const local = this.#o.root.only ?? NOTHING;
+    if (!exists(this.#o.root.fd, local)) return 0;
     return this.#scanEntry(this.#o.root.fd, local, ONLY_FILE.subarray(0, -1), directories) ? 1 : 0;
   }
 
@@ -168,7 +169,9 @@ class Scanner {
 
   #refuseMount(directories: DirectoryStack, local: CString): void {
     const isRootItself = directories.depth === 0 && this.#o.root.only !== null;
-    if (isRootItself || (!this.#stat.isMountRoot && deviceOf(this.#stat) === this.#device)) return;
+    // Files of an overlay show the device of their layer, which is not that of the overlay's directories.
+    const isElsewhere = types.get(this.#stat.format) === DIRECTORY && deviceOf(this.#stat) !== this.#device;
+    if (isRootItself || (!this.#stat.isMountRoot && !isElsewhere)) return;
     const place = `${this.#o.root.path}/${directories.show(local)}`;
     throw new CargoError(
       'BLOCKED',
@@ -187,6 +190,16 @@ function appendBlock(file: PagedFile, low: number, high: number): number {
   const offset = appendRecord(file, { type: BLOCK, flags: 0, name: NOTHING, target: NOTHING }, null);
   new RecordView().moveTo(file, offset).setInode(low, high);
   return offset;
+}
+
+function exists(dirfd: number, name: CString): boolean {
+  try {
+    new Stat().readAt(dirfd, name);
+    return true;
+  } catch (error) {
+    if (isErrno(error, 'ENOENT')) return false;
+    throw error;
+  }
 }
 
 function deviceOf(stat: Stat): string {

@@ -1,0 +1,85 @@
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { connect, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { type RoundStats, receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
+
+/** Two connected TCP sockets on loopback. */
+export async function socketPair(): Promise<[Socket, Socket]> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  if (address === null || typeof address === 'string') throw new Error('no port');
+  const accepted = once(server, 'connection');
+  const client = connect(address.port, '127.0.0.1');
+  const [peer] = await accepted;
+  server.close();
+  return [peer, client];
+}
+
+export type RoundRequest = { final?: boolean; isFile?: boolean; bwlimit?: number };
+
+/** A source and a target tree with the states of their agents, in a directory that goes away at the end. */
+export class TreePair implements Disposable {
+  readonly directory: string;
+  readonly source: string;
+  readonly target: string;
+  #round = 0;
+
+  constructor() {
+    this.directory = fs.mkdtempSync('/var/tmp/cargo-volume-');
+    this.source = join(this.directory, 'source');
+    this.target = join(this.directory, 'target');
+    fs.mkdirSync(this.source);
+    fs.mkdirSync(this.target);
+  }
+
+  /** One round from source to target; both sides must say the same. */
+  async round(request: RoundRequest = {}): Promise<RoundStats> {
+    const [sent, received] = await this.attempt(request);
+    if (sent.status === 'rejected') throw sent.reason;
+    if (received.status === 'rejected') throw received.reason;
+    if (JSON.stringify(sent.value) !== JSON.stringify(received.value)) throw new Error('the sides count differently');
+    return sent.value;
+  }
+
+  async attempt(
+    request: RoundRequest = {},
+  ): Promise<[PromiseSettledResult<RoundStats>, PromiseSettledResult<RoundStats>]> {
+    this.#round += 1;
+    const [left, right] = await socketPair();
+    const { final = false, isFile = false, bwlimit = null } = request;
+    const common = { round: this.#round, signal: AbortSignal.timeout(150_000) };
+    try {
+      return await Promise.allSettled([
+        sendRound({
+          ...common,
+          socket: left,
+          root: { path: this.source, isFile },
+          stateDir: join(this.directory, 'source-state'),
+          final,
+          bwlimit,
+        }),
+        receiveRound({
+          ...common,
+          socket: right,
+          root: { path: this.target, isFile },
+          stateDir: join(this.directory, 'target-state'),
+        }),
+      ]);
+    } finally {
+      left.destroy();
+      right.destroy();
+    }
+  }
+
+  /** Both agents forget what they knew: the next round compares contents. */
+  forget(): void {
+    fs.rmSync(join(this.directory, 'source-state'), { recursive: true, force: true });
+    fs.rmSync(join(this.directory, 'target-state'), { recursive: true, force: true });
+  }
+
+  [Symbol.dispose](): void {
+    fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+}
