@@ -1,5 +1,6 @@
 import { chmod, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { UNFINISHED } from '../files/durable-file.ts';
 
 /** Where the server keeps what it must not forget. Every file is its owner's alone. */
 export type DataDir = {
@@ -31,5 +32,7 @@ export async function prepareDataDir(path: string): Promise<DataDir> {
 /** What a server that was killed while writing a file left behind. Only for who holds the lock of the directory. */
 export async function removeLeftovers(path: string): Promise<void> {
   const names = await readdir(path);
-  await Promise.all(names.filter((name) => name.endsWith('.tmp')).map((name) => rm(join(path, name), { force: true })));
+  await Promise.all(
+    names.filter((name) => name.endsWith(UNFINISHED)).map((name) => rm(join(path, name), { force: true })),
+  );
 }

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
-import { replaceDurably, syncDirectory } from '../durable-file.ts';
+import { replaceDurably, syncDirectory } from '../../files/durable-file.ts';
 import { MigrationRecord } from './record.ts';
 import { Serial } from './serial.ts';
 

@@ -1,9 +1,8 @@
 import { createPrivateKey, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import { HostId } from '../../api/host.ts';
-import { replaceDurably } from '../durable-file.ts';
+import { readIfThere, replaceDurably } from '../../files/durable-file.ts';
 import { certificateRequest } from './csr.ts';
 
 const Pem = z.string().startsWith('-----BEGIN ');
@@ -49,7 +48,7 @@ export class HostIdentity {
     return { key, ...joined };
   }
 
-  certificateRequest(): string {
+  certificateRequest(): Promise<string> {
     return certificateRequest(createPrivateKey(this.#identity.key), this.hostId);
   }
 
@@ -78,14 +77,5 @@ function parseIdentity(path: string, text: string): Identity {
   } catch (error) {
     const advice = 'put the file back from a backup, or remove it and join again as a new host';
     throw new CargoError('INTERNAL', `${path} is damaged: ${advice}`, { cause: error });
-  }
-}
-
-async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return null;
-    throw error;
   }
 }

@@ -33,7 +33,7 @@ export async function keepRenewed(options: {
 
 async function renewOnce(options: Parameters<typeof keepRenewed>[0], current: Credentials): Promise<void> {
   try {
-    const csr = options.identity.certificateRequest();
+    const csr = await options.identity.certificateRequest();
     const { certificate } = await options.server().post('/v1/renew', { csr }, JoinResponse, options.signal);
     options.onRenewed(await options.identity.join({ certificate, ca: current.ca }));
     options.log.info('the certificate was renewed');

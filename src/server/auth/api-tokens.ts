@@ -1,5 +1,5 @@
+import { readOrMake } from '../../files/durable-file.ts';
 import type { DataDir } from '../data-dir.ts';
-import { readOrMake } from '../durable-file.ts';
 import { hashSecret, matchesHash, newSecret } from './secret.ts';
 
 export type ApiRole = 'admin' | 'reader';

@@ -1,5 +1,5 @@
+import { replaceDurably } from '../../files/durable-file.ts';
 import type { DataDir } from '../data-dir.ts';
-import { writeDurably } from '../durable-file.ts';
 import type { Store } from '../store/store.ts';
 import type { JoinTokens } from './join-tokens.ts';
 
@@ -12,6 +12,6 @@ const DONE = 'server/first-join-token';
 export async function makeFirstJoinToken(store: Store, tokens: JoinTokens, dir: DataDir): Promise<void> {
   if ((await store.get(DONE)) !== null) return;
   const { token, expiresAt } = await tokens.create({ uses: 1, ttlSeconds: 24 * 3600 });
-  await writeDurably(dir.joinToken, `${token}\n`);
+  await replaceDurably(dir.joinToken, `${token}\n`);
   await store.put(DONE, JSON.stringify({ expiresAt }));
 }

@@ -1,5 +1,5 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
-import { readOrMake } from '../durable-file.ts';
+import { readOrMake } from '../../files/durable-file.ts';
 
 /** The P-256 private key in a PEM file, made the first time. */
 export async function loadKey(path: string): Promise<KeyObject> {

@@ -1,8 +1,8 @@
 import { createPublicKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { hostname, networkInterfaces } from 'node:os';
+import { readIfThere, replaceDurably } from '../../files/durable-file.ts';
 import type { DataDir } from '../data-dir.ts';
-import { readIfThere, writeDurably } from '../durable-file.ts';
 import type { Authority } from './authority.ts';
 import { SERVER_IDENTITY } from './identity.ts';
 import type { AlternativeName } from './issue.ts';
@@ -25,7 +25,7 @@ export async function loadServerCertificate(
   const there = await readIfThere(dir.serverCertificate);
   const usable = there !== null && isUsable(there, key, authority, names);
   const certificate = usable ? there : await issueServer(key, authority, names);
-  if (!usable) await writeDurably(dir.serverCertificate, certificate);
+  if (!usable) await replaceDurably(dir.serverCertificate, certificate);
   return { ca: authority.pem, certificate, key: key.export({ type: 'pkcs8', format: 'pem' }).toString() };
 }
 

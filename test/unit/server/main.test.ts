@@ -86,7 +86,7 @@ describe('the first start', () => {
       await using second = run(...onLoopback(data));
       await second.line('cargo-server is ready');
       const names = await readdir(data);
-      expect(names.filter((name) => name.endsWith('.tmp'))).toEqual([]);
+      expect(names.filter((name) => name.endsWith('.unfinished'))).toEqual([]);
       for (const name of ['ca.pem', 'ca.key', 'server.pem', 'admin-token', 'join-token']) expect(names).toContain(name);
       parseJoinToken(await readFile(join(data, 'join-token'), 'utf8'));
     }

@@ -31,7 +31,7 @@ test('a half-written replacement left by a crash does not touch the record', asy
   const store = await RecordStore.open(root.path, log);
   await store.create('m1');
   await store.update('m1', (record) => ({ ...record, epoch: 3 }));
-  await writeFile(join(root.path, 'm1', 'record.json.new'), '{"id":"m1","epo');
+  await writeFile(join(root.path, 'm1', 'record.json.unfinished'), '{"id":"m1","epo');
   const again = await RecordStore.open(root.path, log);
   expect(again.get('m1').epoch).toBe(3);
   expect((await again.update('m1', (record) => ({ ...record, epoch: 4 }))).epoch).toBe(4);

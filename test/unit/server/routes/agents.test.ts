@@ -1,6 +1,8 @@
-import { createPublicKey, generateKeyPairSync, randomUUID, X509Certificate } from 'node:crypto';
+import 'reflect-metadata';
+import { createPublicKey, randomUUID, webcrypto, X509Certificate } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { Agent } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateRequest } from '../../../../src/agent/net/csr.ts';
@@ -112,9 +114,11 @@ describe('joining', () => {
 
   test('a request that is no certificate request, or not for a P-256 key, is refused by name', async () => {
     const { id, secret } = parseJoinToken(await token());
-    const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey;
-    const tampered = certificateRequest(newKey(), 'x').replace(/\n(.)/, (_, first) => `\n${first === 'M' ? 'N' : 'M'}`);
-    for (const csr of ['', 'nonsense', certificateRequest(rsa, 'x'), tampered]) {
+    const tampered = (await certificateRequest(newKey(), 'x')).replace(
+      /\n(.)/,
+      (_, first) => `\n${first === 'M' ? 'N' : 'M'}`,
+    );
+    for (const csr of ['', 'nonsense', await rsaRequest(), tampered]) {
       const body = { tokenId: id, tokenSecret: secret, hostId: randomUUID(), name: 'x', csr, facts: factsAt('h:1') };
       const answer = await server.call('/v1/join', { token: null, body });
       expect([answer.status, code(answer)]).toEqual([400, 'BAD_REQUEST']);
@@ -136,7 +140,7 @@ describe('agents that are in', () => {
   test('renewing gives a certificate for the new key and the same host', async () => {
     await using agent = await TestAgent.join(server, 'renews', { token: await token() });
     const key = newKey();
-    const csr = certificateRequest(key, 'x');
+    const csr = await certificateRequest(key, 'x');
     const answer = await server.call('/v1/renew', { token: null, through: agent.client, body: { csr } });
     const issued = new X509Certificate(JoinResponse.parse(answer.body).certificate);
     expect(issued.subjectAltName).toBe(`URI:cargo://host/${agent.hostId}`);
@@ -176,3 +180,11 @@ describe('agents that are in', () => {
     await known[Symbol.asyncDispose]();
   });
 });
+
+async function rsaRequest(): Promise<string> {
+  const signingAlgorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
+  const keyOf = { ...signingAlgorithm, modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]) };
+  const keys = await webcrypto.subtle.generateKey(keyOf, true, ['sign', 'verify']);
+  const request = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=x', keys, signingAlgorithm });
+  return request.toString('pem');
+}
