@@ -38,6 +38,15 @@ export function gateMoves(
   return [own, ...volumes].map((from) => ({ from, to: `${from}${suffix}` }));
 }
 
+/**
+ * The gate of a container that is only staged: until the permit is used nobody can start it by hand while the source
+ * runs. Only where Docker tells of its layer: another container has no directory yet whose absence would hinder it.
+ */
+export function stagedGate(inspect: ContainerInspect, migrationId: string): GateMove[] {
+  const work = inspect.GraphDriver?.Data?.['WorkDir'];
+  return work === undefined ? [] : [{ from: work, to: `${work}.arriving-${migrationMark(migrationId)}` }];
+}
+
 /** Moves each directory aside that is not there yet; durable on return. */
 export async function closeGate(moves: readonly GateMove[]): Promise<void> {
   for (const { from, to } of moves) {

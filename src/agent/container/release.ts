@@ -1,11 +1,13 @@
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
-import { definitionOf, updateSource } from './records.ts';
+import { exists } from './host-paths.ts';
+import { definitionOf, type Frozen, updateSource } from './records.ts';
 
 /**
  * The migration is over: the source serves nothing more. With `cleanup`, now or in a later call, the moved container
- * and its volumes are removed; bind paths stay, and so does a volume that another container refers to.
+ * and its volumes are removed; bind paths stay, and so does a volume that another container refers to, or whose data
+ * doesn't stand aside any more because a move back has put it to use again.
  */
 export async function release(
   engine: Engine,
@@ -22,8 +24,14 @@ export async function release(
     removed.push(frozen.movedAs);
   }
   for (const mount of definitionOf(context).mounts) {
-    if (mount.kind === 'volume' && (await engine.removeVolume(mount.name, signal))) removed.push(mount.name);
+    const isOurs = mount.kind === 'volume' && (await standsAside(frozen, mount.path));
+    if (isOurs && (await engine.removeVolume(mount.name, signal))) removed.push(mount.name);
     else log.info({ kind: mount.kind, name: mount.name }, 'kept on the source host');
   }
   return { removed };
+}
+
+async function standsAside({ movedAside }: Frozen, path: string): Promise<boolean> {
+  const move = movedAside.find(({ from }) => from === path);
+  return move !== undefined && (await exists(move.to));
 }

@@ -7,6 +7,7 @@ import type { StepContext } from '../migrations/step-context.ts';
 import { matchingBase, moveBaseIn } from './bases.ts';
 import { createBody } from './create-body.ts';
 import { inspectOf, migrationMark } from './definition-parts.ts';
+import { closeGate, stagedGate } from './gate.ts';
 import { resolved } from './host-paths.ts';
 import { ensureNetworks } from './networks.ts';
 import { adding, emptyTarget, targetOf, updateTarget } from './records.ts';
@@ -41,6 +42,7 @@ export async function stage(
   say(context, 'creating the container');
   const created = await stageContainer(engine, context, definition, image);
   await findMounts(context, definition, created, bases);
+  await closeGate(stagedGate(created, context.migrationId));
   return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
 }
 

@@ -3,6 +3,7 @@ import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { openGate, stagedGate } from './gate.ts';
 import { lastLogLines } from './log-lines.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
 import { removeUsedUp } from './used-up.ts';
@@ -27,6 +28,7 @@ export async function start(
   }
   if (containerId === null) throw new CargoError('WRONG_PHASE', 'there is no container to start: stage comes first');
   await updateTarget(context, () => ({ permit: 'used' }));
+  await openGate(stagedGate(await engine.inspect(containerId, context.signal), context.migrationId));
   const result = definitionOf(context).running
     ? await startAndWatch(engine, containerId, input.healthTimeoutMs, context.signal)
     : ({ running: false, health: 'none', startMs: 0 } as const);

@@ -125,6 +125,33 @@ test('a start that was interrupted after it used the permit goes on', async () =
   });
 });
 
+test('a staged container can not be started by hand before the permit is used', async () => {
+  const { target } = pair;
+  const move = await begun();
+  await stage(move);
+  for (const name of ['doomed', (await target.record(move.id))?.target?.containerId ?? '']) {
+    expect(target.tryExec('docker', 'start', name).status, `docker start ${name}`).not.toBe(0);
+  }
+  expect(await target.step(move.id, 'start', { healthTimeoutMs: 3000 })).toMatchObject({ running: true });
+});
+
+test('a container that an agent started before it died is not abandoned, unless it ended', async () => {
+  const { target } = pair;
+  const move = await begun();
+  await stage(move);
+  await expect(target.step(move.id, 'start', { healthTimeoutMs: 3000 }, 1)).rejects.toMatchObject({ code: 'CRASH' });
+  target.exec(
+    'sh',
+    '-c',
+    'cd /var/lib/docker/overlay2; for at in */work.arriving-*; do mv $at $(dirname $at)/work; done',
+  );
+  target.docker('start', 'doomed');
+  await expect(target.step(move.id, 'abandon', {})).rejects.toMatchObject({ code: 'TARGET_STARTED' });
+  target.docker('stop', 'doomed');
+  await target.step(move.id, 'abandon', {});
+  expect(target.docker('ps', '-aq')).toBe('');
+});
+
 test('a permit is refused for ever once a migration was abandoned', async () => {
   const { target } = pair;
   const move = await begun();

@@ -45,7 +45,8 @@ test('moving back uses the data that was left, of named and anonymous volumes an
     'new',
   ]);
   expect(source.docker('ps', '-a', '--format', '{{.Names}}')).toBe('boomerang');
-  expect(source.docker('volume', 'ls', '-q').split('\n')).toHaveLength(2);
+  const volumes = source.docker('volume', 'ls', '-q').split('\n');
+  expect(volumes, `of ${JSON.stringify(bases)}`).toHaveLength(2);
   expect(source.exec('sh', '-c', 'find /var/lib/docker/volumes -name "*.moved-to-*"')).toBe('');
 
   await moveWhole(source, target, 'boomerang', second);
