@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
 import { ftruncateSync } from 'node:fs';
 import { CargoError } from '../../api/cargo-error.ts';
-import { type CString, SystemCallError } from '../../linux/libc.ts';
+import type { CString } from '../../linux/libc.ts';
 import { makeDirectoryAt, removeDirectoryAt, symlinkAt, unlinkAt } from '../../linux/names.ts';
 import { makeNodeAt } from '../../linux/nodes.ts';
 import { Stat } from '../../linux/stat.ts';
 import { setMtime } from '../../linux/times.ts';
 import { type BegunEntry, beginByName, beginDirectory, createFile, openFile } from './begun-entry.ts';
 import { DirectoryStack } from './directory-stack.ts';
+import { withPath } from './error-path.ts';
 import { hashOf } from './file-content.ts';
 import { FileWriter } from './file-writer.ts';
 import { nodeFormat } from './node-format.ts';
@@ -204,13 +205,12 @@ export class Applier implements Disposable {
     try {
       act(this.#directories.fd(), name);
     } catch (error) {
-      if (error instanceof SystemCallError) error.message += ` (${this.#root.path}/${this.#show(name)})`;
-      throw error;
+      throw withPath(error, this.#show(name));
     }
   }
 
   #show(name: CString): string {
-    return this.#directories.show(name);
+    return this.#root.only === null ? `${this.#root.path}/${this.#directories.show(name)}` : this.#root.path;
   }
 }
 

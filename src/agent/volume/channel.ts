@@ -22,6 +22,9 @@ const RECEIVE_WINDOW = 6;
 /** A worker that doesn't end by itself after being told to is in a long system call; then it is ended. */
 const WORKER_END_MS = 20_000;
 
+/** How long a failure may wait for the peer to take note of it. */
+const FAREWELL_MS = 2000;
+
 export type Patience = { pingMs: number; silenceMs: number };
 const defaultPatience: Patience = { pingMs: 10_000, silenceMs: 60_000 };
 
@@ -60,6 +63,7 @@ class Channel {
   readonly #outlet: FrameOutlet | null;
   readonly #pulse: NodeJS.Timeout;
   readonly #settled = Promise.withResolvers<RoundStats | TreeSize>();
+  readonly #heardBye = Promise.withResolvers<void>();
   #isSettled = false;
   /** The worker has said how the job ended; it exits then, maybe before its last frame has left. */
   #isDone = false;
@@ -104,29 +108,34 @@ class Channel {
       () => true,
     );
     if (failed && socket !== null) await this.#sayFarewell(socket);
-    const limit = new AbortController();
-    const ended = await Promise.race([
-      this.#workerEnded.then(() => true),
-      delay(WORKER_END_MS, false, { signal: limit.signal }).catch(() => false),
-    ]);
-    limit.abort();
+    const ended = await withinLimit(this.#workerEnded, WORKER_END_MS);
     if (!ended) await this.#worker.terminate();
     socket?.off('error', this.#onError);
   }
 
+  /**
+   * Tells the peer why. What it still sends is read and dropped until it closes: closing first, with data unread, would
+   * make TCP throw away the very frame that explains.
+   */
   async #sayFarewell(socket: Duplex): Promise<void> {
     socket.on('error', () => {});
-    if (this.#localFailure !== null && socket.writable) {
-      const body = Buffer.from(JSON.stringify(this.#localFailure.toBody()));
+    const failure = this.#localFailure;
+    if (failure !== null && failure.code !== 'PEER_UNREACHABLE' && socket.writable) {
+      const body = Buffer.from(JSON.stringify(failure.toBody()));
       const header = encodeHeader({ kind: frameKinds.error, opsLength: body.length, dataLength: 0 });
-      await this.#outlet?.close(Buffer.concat([header, body]), 2000);
+      const closed = new Promise<void>((resolve) => {
+        for (const event of ['end', 'close', 'error']) socket.once(event, () => resolve());
+      });
+      socket.resume();
+      await this.#outlet?.close(Buffer.concat([header, body]), FAREWELL_MS);
+      await withinLimit(closed, FAREWELL_MS);
     }
     socket.destroy();
   }
 
   readonly #onAbort = (): void => this.#fail(cancelled(this.#options.signal));
-  readonly #onError = (cause: unknown): void => this.#fail(unreachable('the connection broke', cause));
-  readonly #onEnd = (): void => this.#fail(unreachable('it closed the connection'));
+  readonly #onError = (cause: unknown): void => this.#lose(unreachable('the connection broke', cause));
+  readonly #onEnd = (): void => this.#lose(unreachable('it closed the connection'));
 
   readonly #onData = (piece: Uint8Array): void => {
     this.#heardAt = performance.now();
@@ -139,6 +148,10 @@ class Channel {
 
   #fromPeer({ header, buffer }: ReceivedFrame): void {
     if (header.kind === frameKinds.ping) return;
+    if (header.kind === frameKinds.bye) {
+      this.#heardBye.resolve();
+      return;
+    }
     if (header.kind === frameKinds.error) {
       this.#settle(null, peerError(Buffer.from(buffer, 0, header.opsLength)));
       return;
@@ -177,11 +190,15 @@ class Channel {
     }
   }
 
-  /** The last frame (the acknowledgement) must have left before the caller may close the socket. */
+  /**
+   * The source has the acknowledgement and says goodbye; the target waits for that, as a socket closed too early could
+   * still lose the acknowledgement. Neither can undo what is done: a connection lost now makes no difference.
+   */
   #finish(result: RoundStats | TreeSize): void {
     this.#isDone = true;
-    const flushed = this.#outlet?.flushed() ?? Promise.resolve();
-    flushed.then(() => this.#settle(result, null)).catch(this.#onError);
+    const farewell = this.#options.job.kind === 'receive' ? this.#heardBye.promise : this.#outlet?.flushed();
+    const settle = (): void => this.#settle(result, null);
+    withinLimit(Promise.resolve(farewell), FAREWELL_MS).then(settle, settle);
   }
 
   #toWorker(message: ToWorker, buffer: ArrayBuffer): void {
@@ -208,6 +225,11 @@ class Channel {
     if (!this.#isDone) this.#fail(new CargoError('INTERNAL', 'The transfer worker ended unexpectedly.'));
   }
 
+  #lose(error: CargoError): void {
+    if (this.#isDone) this.#heardBye.resolve();
+    else this.#fail(error);
+  }
+
   #fail(error: CargoError): void {
     if (!this.#isSettled) this.#localFailure = error;
     this.#settle(null, error);
@@ -219,6 +241,15 @@ class Channel {
     if (result !== null) this.#settled.resolve(result);
     else this.#settled.reject(error);
   }
+}
+
+/** True if `event` came in time. */
+async function withinLimit(event: Promise<void>, limitMs: number): Promise<boolean> {
+  const limit = new AbortController();
+  const late = delay(limitMs, false, { signal: limit.signal }).catch(() => false);
+  const inTime = await Promise.race([event.then(() => true), late]);
+  limit.abort();
+  return inTime;
 }
 
 function peerError(bytes: Buffer): CargoError {

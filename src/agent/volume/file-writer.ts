@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { CargoError } from '../../api/cargo-error.ts';
 import { punchHole } from '../../linux/sparse.ts';
+import { withPath } from './error-path.ts';
 import { fullBits, hashOf } from './file-content.ts';
 import { BLOCK_BYTES, PAGE_BYTES } from './format.ts';
 import { type OpReader, violation } from './op-reader.ts';
@@ -12,13 +13,13 @@ export class FileWriter {
   readonly #fd: number;
   readonly #size: number;
   readonly #isNew: boolean;
-  readonly #shown: string;
+  readonly #path: string;
 
-  constructor(fd: number, size: number, isNew: boolean, shown: string) {
+  constructor(fd: number, size: number, isNew: boolean, path: string) {
     this.#fd = fd;
     this.#size = size;
     this.#isNew = isNew;
-    this.#shown = shown;
+    this.#path = path;
   }
 
   /** Returns the number of bytes that travelled. */
@@ -27,7 +28,7 @@ export class FileWriter {
     this.#checkBlock(offset, length);
     const bytes = reader.data(length);
     if (!hashOf(bytes).equals(hash)) {
-      const message = `The data of ${this.#shown} at ${offset} arrived damaged; it was not written.`;
+      const message = `The data of ${this.#path} at ${offset} arrived damaged; it was not written.`;
       throw new CargoError('CHECKSUM_MISMATCH', message);
     }
     this.#writePages(bytes, offset, pageBits);
@@ -47,8 +48,12 @@ export class FileWriter {
   }
 
   write(bytes: Uint8Array, offset: number): void {
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(this.#fd, bytes, done, bytes.length - done, offset + done);
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(this.#fd, bytes, done, bytes.length - done, offset + done);
+      }
+    } catch (error) {
+      throw withPath(error, this.#path);
     }
   }
 
@@ -76,7 +81,9 @@ export class FileWriter {
   }
 
   #punch(offset: number, length: number): void {
-    if (length === 0 || punchHole(this.#fd, offset, length)) return;
+    // The file system frees whole pages only: at the end of the file that includes the one the file ends in.
+    const whole = offset + length === this.#size ? Math.ceil(length / BLOCK_BYTES) * BLOCK_BYTES : length;
+    if (length === 0 || punchHole(this.#fd, offset, whole)) return;
     for (let at = offset; at < offset + length; at += BLOCK_BYTES) {
       this.write(zeros.subarray(0, Math.min(BLOCK_BYTES, offset + length - at)), at);
     }

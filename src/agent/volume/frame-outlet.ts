@@ -7,7 +7,7 @@ import { TokenBucket } from './token-bucket.ts';
 export class FrameOutlet {
   readonly #socket: Duplex;
   readonly #bucket: TokenBucket | null;
-  readonly #closed = new AbortController();
+  readonly #closing = new AbortController();
   #last: Promise<void> = Promise.resolve();
   #isClosing = false;
   wroteAt = performance.now();
@@ -32,14 +32,14 @@ export class FrameOutlet {
     return this.#last;
   }
 
-  /** Lets go of what is queued, writes `farewell` where a frame may begin, and waits for that at most `limitMs`. */
+  /** Lets go of what is queued, hurries what is being written, writes `farewell` where a frame may begin, and waits for that at most `limitMs`. */
   async close(farewell: Uint8Array, limitMs: number): Promise<void> {
     this.#isClosing = true;
+    this.#closing.abort();
     const sent = this.#last.catch(() => {}).then(() => this.#writeAll([farewell]));
     const limit = new AbortController();
     await Promise.race([sent, delay(limitMs, undefined, { signal: limit.signal })]).catch(() => {});
     limit.abort();
-    this.#closed.abort();
   }
 
   #enqueue(parts: Uint8Array[]): Promise<void> {
@@ -57,7 +57,7 @@ export class FrameOutlet {
     for (const part of parts) {
       for (let at = 0; at < part.length; at += this.#bucket.pieceBytes) {
         const piece = part.subarray(at, at + this.#bucket.pieceBytes);
-        await this.#bucket.take(piece.length, this.#closed.signal);
+        if (!this.#isClosing) await this.#bucket.take(piece.length, this.#closing.signal).catch(() => {});
         this.wroteAt = performance.now();
         await this.#writeAll([piece]);
       }

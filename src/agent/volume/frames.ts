@@ -22,6 +22,7 @@ export const frameKinds = {
   acknowledge: 9,
   error: 10,
   ping: 11,
+  bye: 12,
 } as const;
 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds];

@@ -65,6 +65,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   const { state: reached } = link.receiveControl(frameKinds.acknowledge, Acknowledge);
   if (reached !== label) throw unexpectedFrame(frameKinds.acknowledge);
   state.write({ acknowledged: label, sent: label });
+  link.sendControl(frameKinds.bye, {});
   removeManifests(job.stateDir, [label]);
   return stats;
 }

@@ -1,8 +1,8 @@
-"""Builds a tree that holds one of everything a file system can hold. Usage: build_tree.py DIRECTORY [SEED]"""
+"""Builds a tree that holds one of everything a file system can hold. Usage: build_tree.py DIRECTORY [huge]"""
 import os, random, stat, struct, sys
 
 root = os.fsencode(sys.argv[1])
-rnd = random.Random(sys.argv[2] if len(sys.argv) > 2 else 'cargo')
+rnd = random.Random('cargo')
 os.umask(0)
 
 
@@ -95,7 +95,8 @@ def sparse(name, size, *writes):
             f.seek(offset); f.write(data)
 
 sparse('hole', 1 << 20)
-sparse('six-gib', 6 << 30, (0, b'first'), ((3 << 30) + 12345, b'middle'), ((6 << 30) - 1, b'z'))
+if 'huge' in sys.argv[2:]:
+    sparse('six-gib', 6 << 30, (0, b'first'), ((3 << 30) + 12345, b'middle'), ((6 << 30) - 1, b'z'))
 sparse('ends-in-hole', 200000, (65536, b'd' * 10))
 sparse('pages', 40 * 4096, *[(i * 8192, bytes([65 + i]) * 4096) for i in range(20)])
 sparse('small-hole', 8192, (4096, b'second page'))

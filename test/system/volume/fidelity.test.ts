@@ -52,6 +52,14 @@ test('what an earlier migration left is the base: only differing blocks travel',
   expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
 });
 
+test('a sparse file of 6 GiB stays sparse, and takes no longer than its data', async () => {
+  using pair = new TreePair();
+  buildAdversarialTree(pair.source, 'huge');
+  const stats = await pair.round();
+  expect(stats.bytes).toBeLessThan(4 << 20);
+  expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
+});
+
 test('a tree deeper than PATH_MAX arrives', async () => {
   using pair = new TreePair();
   const depth = 700;

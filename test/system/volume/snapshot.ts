@@ -94,6 +94,7 @@ export function rsyncDifferences(source: string, target: string): string {
   return run.stdout.toString('latin1');
 }
 
-export function buildAdversarialTree(root: string): void {
-  execFileSync('python3', [new URL('./build_tree.py', import.meta.url).pathname, root]);
+/** One of everything; `huge` adds a sparse file that rsync would read for half a minute. */
+export function buildAdversarialTree(root: string, ...extras: 'huge'[]): void {
+  execFileSync('python3', [new URL('./build_tree.py', import.meta.url).pathname, root, ...extras]);
 }
