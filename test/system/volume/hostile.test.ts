@@ -1,0 +1,198 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { Applier } from '../../../src/agent/volume/applier.ts';
+import { DATA_PROTOCOL } from '../../../src/agent/volume/format.ts';
+import { FrameAssembler } from '../../../src/agent/volume/frame-assembler.ts';
+import { encodeHeader, type FrameKind, frameKinds } from '../../../src/agent/volume/frames.ts';
+import { receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
+import { OpenRoot } from '../../../src/agent/volume/open-root.ts';
+import { ops } from '../../../src/agent/volume/ops.ts';
+import { Stash } from '../../../src/agent/volume/stash.ts';
+import { CargoError } from '../../../src/api/cargo-error.ts';
+import { socketPair, TreePair } from './rounds.ts';
+import { snapshot } from './snapshot.ts';
+
+let pair: TreePair;
+beforeEach(() => {
+  pair = new TreePair();
+});
+afterEach(() => pair[Symbol.dispose]());
+
+/** A peer that says what it likes. */
+class RawPeer {
+  readonly #socket: Socket;
+  readonly #kinds: FrameKind[] = [];
+
+  constructor(socket: Socket) {
+    this.#socket = socket;
+    const assembler = new FrameAssembler();
+    socket.on('error', () => {});
+    socket.on('data', (piece) => assembler.push(piece, ({ header }) => this.#note(header.kind)));
+  }
+
+  send(kind: FrameKind, opBytes: Uint8Array | object, data: Uint8Array = Buffer.alloc(0)): void {
+    const body = opBytes instanceof Uint8Array ? opBytes : Buffer.from(JSON.stringify(opBytes));
+    this.#socket.write(encodeHeader({ kind, opsLength: body.length, dataLength: data.length }));
+    this.#socket.write(body);
+    this.#socket.write(data);
+  }
+
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes);
+  }
+
+  #note(kind: FrameKind): void {
+    this.#kinds.push(kind);
+    if (kind === frameKinds.error) this.#socket.destroy();
+  }
+
+  /** Plays a source up to where ops may follow. */
+  async introduce(): Promise<void> {
+    this.send(frameKinds.hello, { protocol: DATA_PROTOCOL, round: 1, final: false, isFile: false, bases: [] });
+    while (!this.#kinds.includes(frameKinds.haveEnd)) await once(this.#socket, 'data');
+    this.send(frameKinds.plan, { files: 1, bytes: 1 });
+  }
+}
+
+async function receiverAndPeer() {
+  const [left, right] = await socketPair();
+  const received = receiveRound({
+    socket: left,
+    root: { path: pair.target, isFile: false },
+    stateDir: join(pair.directory, 'state'),
+    round: 1,
+    signal: AbortSignal.timeout(20_000),
+  });
+  received.catch(() => {});
+  return { received, peer: new RawPeer(right) };
+}
+
+const u16 = (value: number): Buffer => Buffer.from([value & 255, value >> 8]);
+const named = (code: number, name: Buffer): Buffer =>
+  Buffer.concat([Buffer.from([code]), u16(name.length), name, Buffer.from([0])]);
+
+test.for(['..', '.', '', '../evil', '/etc/evil', 'a/b', 'nul\0inside', 'x'.repeat(256)])(
+  'an entry named %j is refused',
+  async (name) => {
+    for (const code of [ops.mkdir, ops.enter, ops.unlink]) {
+      const before = snapshot(pair.directory).filter((line) => !line.includes('state'));
+      const { received, peer } = await receiverAndPeer();
+      await peer.introduce();
+      peer.send(frameKinds.ops, named(code, Buffer.from(name)));
+      await expect(received).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
+      expect(
+        snapshot(pair.directory)
+          .filter((line) => !line.includes('state'))
+          .slice(1),
+      ).toEqual(before.slice(1));
+    }
+  },
+);
+
+test('a symlink planted by the source is not followed by what it sends next', async () => {
+  const outside = join(pair.directory, 'outside');
+  fs.mkdirSync(outside);
+  const { received, peer } = await receiverAndPeer();
+  await peer.introduce();
+  const metadata = Buffer.alloc(24);
+  const symlink = Buffer.concat([
+    named(ops.symlink, Buffer.from('way-out')),
+    metadata,
+    u16(outside.length),
+    Buffer.from(`${outside}\0`),
+    Buffer.from([ops.done, 1]),
+  ]);
+  const inside = Buffer.concat([named(ops.enter, Buffer.from('way-out')), named(ops.mkdir, Buffer.from('planted'))]);
+  peer.send(frameKinds.ops, Buffer.concat([symlink, inside]));
+  await expect(received).rejects.toMatchObject({ code: 'INTERNAL' });
+  expect(fs.readdirSync(outside)).toEqual([]);
+});
+
+test('leaving the root is refused', async () => {
+  const { received, peer } = await receiverAndPeer();
+  await peer.introduce();
+  peer.send(frameKinds.ops, Buffer.from([ops.leave]));
+  await expect(received).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
+});
+
+test.for([
+  ['a length of gigabytes', Buffer.from([7, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0])],
+  ['an unknown kind', Buffer.from([99, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0])],
+  ['HTTP', Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n')],
+] as const)('%s instead of a frame is refused unread', async ([, bytes]) => {
+  const { received, peer } = await receiverAndPeer();
+  peer.write(bytes);
+  await expect(received).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
+});
+
+test('data that do not have their hash are not written', async () => {
+  const { received, peer } = await receiverAndPeer();
+  await peer.introduce();
+  const small = Buffer.concat([
+    named(ops.small, Buffer.from('file')),
+    Buffer.alloc(24),
+    randomBytes(16),
+    Buffer.from([4, 0, 0, 0]),
+  ]);
+  peer.send(frameKinds.ops, small, Buffer.from('data'));
+  await expect(received).rejects.toMatchObject({ code: 'CHECKSUM_MISMATCH' });
+  expect(fs.readdirSync(pair.target)).toEqual([]);
+});
+
+test('a source survives any manifest that a target claims to have', { timeout: 120_000 }, async () => {
+  fs.mkdirSync(join(pair.source, 'dir'));
+  fs.writeFileSync(join(pair.source, 'dir/file'), 'content');
+  for (let attempt = 0; attempt < 12; attempt += 1) {
+    const [left, right] = await socketPair();
+    const sent = sendRound({
+      socket: left,
+      root: { path: pair.source, isFile: false },
+      stateDir: join(pair.directory, `state-${attempt}`),
+      round: 1,
+      final: false,
+      bwlimit: null,
+      signal: AbortSignal.timeout(20_000),
+    });
+    const peer = new RawPeer(right);
+    peer.send(frameKinds.welcome, { base: null });
+    const tree = randomBytes(attempt * 1000);
+    if (attempt > 6) tree.writeUInt16LE(128 + attempt * 8, 0);
+    peer.send(frameKinds.haveTree, Buffer.alloc(0), tree);
+    peer.send(frameKinds.haveEnd, {});
+    await expect(sent).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
+  }
+});
+
+test('random operations do nothing outside the root, and fail as errors of ours or of the file system', () => {
+  const outside = join(pair.directory, 'outside');
+  fs.mkdirSync(outside);
+  fs.writeFileSync(join(outside, 'file'), 'untouched');
+  fs.symlinkSync(outside, join(pair.target, 'a'));
+  const before = snapshot(outside);
+  const name = fc.constantFrom('a', 'b', '..', 'a/file', '.', 'c').map((text) => Buffer.from(text));
+  const op = fc
+    .tuple(fc.integer({ min: 0, max: 22 }), name, fc.uint8Array({ maxLength: 60 }))
+    .map(([code, text, rest]) => {
+      return Buffer.concat([named(code, text), rest]);
+    });
+  fc.assert(
+    fc.property(fc.array(op, { maxLength: 8 }), fc.uint8Array({ maxLength: 100 }), (list, data) => {
+      using root = OpenRoot.open({ path: pair.target, isFile: false });
+      using stash = new Stash(root);
+      using applier = new Applier(root, stash, () => {});
+      try {
+        applier.apply(Buffer.concat(list), Buffer.from(data), () => {});
+      } catch (error) {
+        const isExpected = error instanceof CargoError || (error instanceof Error && 'syscall' in error);
+        if (!isExpected) throw error;
+      }
+    }),
+    { numRuns: 3000 },
+  );
+  expect(snapshot(outside)).toEqual(before);
+});
