@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { StepInput, StepName, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
@@ -23,7 +24,9 @@ export type DriverPorts = {
 
 /** While the source runs a lost agent costs nothing but time; while it is stopped every second is downtime. */
 export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000 };
-const COUNT_OF_COPY_KEYS = /^copy-/;
+/** Between asking a target that contradicts itself: it has started, and its start has failed. */
+const RECHECK_MS = 1_000;
+const COPY_KEY = /^copy-/;
 
 /**
  * Drives one migration from whatever phase its record says to `copied`, or back. Every phase is written before it is
@@ -106,8 +109,17 @@ export class Driver {
     await this.#note('starting at the target');
     const healthTimeoutMs = healthLimitMs(migration.definition);
     const copyingMs = Date.now() - frozenAtMs;
-    const { startMs } = await this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
+    const { startMs } = await this.#start(healthTimeoutMs);
     await this.#arrive(copyingMs + startMs);
+  }
+
+  /**
+   * Once this was sent the container may run at the target and serve its clients: only a definite answer of the agent
+   * leads on or back, however long it takes, and a cancel comes too late.
+   */
+  #start(healthTimeoutMs: number): Promise<StepOutput<'start'>> {
+    const limits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };
+    return this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
 
   /** The container runs at the target, and its data is there and verified. */
@@ -153,14 +165,10 @@ export class Driver {
    * target that turns out to have started is the container's home: then the way is forward.
    */
   async #undo(failure: Failure): Promise<void> {
-    const patient = { patienceMs: Number.POSITIVE_INFINITY, untilDone: true };
-    const { phase, targetContainerId, frozenAtMs } = await this.#get();
-    try {
-      await this.#atTarget('abandon', 'abandon', {}, patient);
-    } catch (thrown) {
-      if (CargoError.from(thrown).code !== 'TARGET_STARTED') throw thrown;
-      this.#ports.log.info({ migration: this.#id, targetContainerId }, 'the target had started: going on');
-      return this.#arrive(Date.now() - (frozenAtMs ?? Date.now()));
+    const patient = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true, untilDone: true };
+    const { phase, definition } = await this.#get();
+    while (!(await this.#isAbandoned(patient))) {
+      if (await this.#hasStartedAfterAll(healthLimitMs(definition))) return;
     }
     await this.#atSource('thaw', 'thaw', {}, patient);
     await this.#update({
@@ -173,6 +181,33 @@ export class Driver {
       leftAtSource: [],
     });
     await this.#forget();
+  }
+
+  /** False when the target answers that the container has started there. */
+  async #isAbandoned(patient: StepLimits): Promise<boolean> {
+    try {
+      await this.#atTarget('abandon', 'abandon', {}, patient);
+      return true;
+    } catch (thrown) {
+      if (CargoError.from(thrown).code !== 'TARGET_STARTED') throw thrown;
+      return false;
+    }
+  }
+
+  /** The target is the container's home if it is well there: then the way is forward. */
+  async #hasStartedAfterAll(healthTimeoutMs: number): Promise<boolean> {
+    const { epoch, frozenAtMs } = await this.#update({ epoch: (await this.#get()).epoch + 1 });
+    this.#ports.log.info({ migration: this.#id, epoch }, 'the target had started: going on');
+    try {
+      await this.#start(healthTimeoutMs);
+    } catch (error) {
+      this.#shutdown.throwIfAborted();
+      this.#ports.log.warn({ migration: this.#id, err: error }, 'the container that had started is not well');
+      await delay(RECHECK_MS, undefined, { signal: this.#shutdown });
+      return false;
+    }
+    await this.#arrive(Date.now() - (frozenAtMs ?? Date.now()));
+    return true;
   }
 
   /** Best effort: a record that stays at an agent costs a few KB and is inert. */
@@ -203,7 +238,7 @@ export class Driver {
     input: StepInput<S>,
     limits: StepLimits,
   ): Promise<StepOutput<S>> {
-    const signal = limits.untilDone === true ? this.#shutdown : this.#signal;
+    const signal = limits.uncancellable === true ? this.#shutdown : this.#signal;
     const isFinal = ({ code }: CargoError): boolean => code === 'TARGET_STARTED';
     return retrying(
       async () => {
@@ -211,7 +246,7 @@ export class Driver {
         const host = await this.#ports.hosts.get(hostId);
         const request = { key, step, epoch, input };
         const onProgress = (progress: Parameters<LiveProgress['record']>[0]): void => {
-          if (COUNT_OF_COPY_KEYS.test(key)) this.#live.record(progress);
+          if (COPY_KEY.test(key)) this.#live.record(progress);
           void this.#notifyLive();
         };
         return this.#ports.agents.step(host, this.#id, request, { signal, onProgress });
@@ -251,5 +286,5 @@ export class Driver {
   }
 }
 
-/** `untilDone`: on the way back, which can't be cancelled and where there is nothing better to do than to try again. */
-type StepLimits = { patienceMs: number; untilDone?: boolean };
+/** `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. */
+type StepLimits = { patienceMs: number; uncancellable?: boolean; untilDone?: boolean };

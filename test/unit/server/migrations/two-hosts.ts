@@ -35,6 +35,8 @@ export class TwoHosts implements Hosts, Agents {
   readonly hosts: Host[] = [host('h1', id('1')), host('h2', id('2'))];
   readonly source = { running: true, frozen: false };
   readonly target = { staged: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
+  /** Keys of the steps that an agent was asked for. */
+  readonly asked = new Set<string>();
   readonly #fault: Fault;
   readonly #fenced: boolean;
   readonly #alsoFails: string | null;
@@ -51,6 +53,7 @@ export class TwoHosts implements Hosts, Agents {
 
   async step<S extends StepName>(_: Host, __: string, request: StepRequest<S>): Promise<StepOutput<S>> {
     const { key, epoch } = request;
+    this.asked.add(key);
     const kind = key === this.#fault.key && this.#seen < this.#fault.times ? this.#fault.kind : null;
     if (kind !== null) this.#seen += 1;
     if (kind === 'server dies before') throw this.#die();
