@@ -1,33 +1,23 @@
 import { chmod, chown, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StepOutput } from '../../api/agent-steps.ts';
-import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { removeImages } from '../image/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { moveBaseOut } from './bases.ts';
 import { exists } from './host-paths.ts';
-import { type Target, targetOf, updateTarget } from './records.ts';
+import { type Target, targetOf } from './records.ts';
+import { refuse } from './refuse.ts';
 import { temporaryName } from './stage.ts';
-import { start } from './start.ts';
-
-/** For a container whose start nobody saw the end of. */
-const HEALTH_TIMEOUT_MS = 120_000;
 
 /**
- * Refuses the permit for ever, which is persisted first, then takes away all that `stage` made; data that was here
- * before stands aside again. Each removal may have been done by an earlier call.
+ * Refuses the permit, unless that is done already, then takes away all that `stage` made; data that was here before
+ * stands aside again. Each removal may have been done by an earlier call.
  * @throws CargoError TARGET_STARTED when the container has come up here: from then on the data here is the newer one
  */
 export async function abandon(engine: Engine, context: StepContext): Promise<StepOutput<'abandon'>> {
   const { signal } = context;
-  if (await hasStarted(engine, context)) {
-    throw new CargoError(
-      'TARGET_STARTED',
-      'the container has been started on the target host: it can only go on there',
-    );
-  }
-  await updateTarget(context, () => ({ permit: 'refused' }));
+  await refuse(engine, context);
   const target = targetOf(context);
   const container = await stagedContainer(engine, context, target);
   const removed = await removeContainer(engine, container, target, signal);
@@ -43,26 +33,6 @@ async function stagedContainer(engine: Engine, context: StepContext, target: Tar
   const name = context.record().definition?.name;
   const reference = target.containerId ?? (name === undefined ? null : temporaryName(name, context.migrationId));
   return reference === null ? null : engine.findContainer(reference, context.signal);
-}
-
-/**
- * Whether the permit was used and the container lives by it. Where no outcome of `start` says so, because the agent or
- * Docker went away meanwhile, a container that runs may have served its clients already: it is given the time to be well.
- */
-async function hasStarted(engine: Engine, context: StepContext): Promise<boolean> {
-  const { permit, containerId } = targetOf(context);
-  const outcome = context.record().outcomes['start'];
-  if (outcome?.state === 'done') return true;
-  if (permit !== 'used' || containerId === null || outcome?.error?.code === 'CONTAINER_UNHEALTHY') return false;
-  const container = await engine.findContainer(containerId, context.signal);
-  if (!container?.State.Running) return false;
-  try {
-    await start(engine, context, { healthTimeoutMs: HEALTH_TIMEOUT_MS });
-    return true;
-  } catch (thrown) {
-    if (thrown instanceof CargoError && thrown.code === 'CONTAINER_UNHEALTHY') return false;
-    throw thrown;
-  }
 }
 
 async function removeContainer(

@@ -62,13 +62,14 @@ async function plan(
   const sharing = await usedByOthers(engine, definition, context.signal);
   const blocker = sharing.find((finding) => finding.level === 'blocker');
   if (blocker !== undefined) throw new CargoError('BLOCKED', blocker.message, { details: { findings: [blocker] } });
+  const goneTo = { host: movedTo, migrationId: context.migrationId };
   const frozen: Frozen = {
     containerId: inspect.Id,
     wasRunning: inspect.State.Running,
     originalName: definition.name,
     movedAs: movedName(definition.name, inspect.Id),
     restartPolicy: inspect.HostConfig.RestartPolicy ?? { Name: 'no' },
-    movedAside: gateMoves(definition, inspect, movedTo, context.migrationId),
+    movedAside: await gateMoves(engine, definition, inspect, goneTo, context.signal),
   };
   await updateSource(context, { frozen });
   return frozen;

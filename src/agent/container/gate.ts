@@ -2,7 +2,8 @@ import { lstat, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerDefinition } from '../../api/container-definition.ts';
-import type { ContainerInspect } from '../docker/index.ts';
+import type { ContainerInspect, Engine } from '../docker/index.ts';
+import type { StepContext } from '../migrations/step-context.ts';
 import { migrationMark } from './definition-parts.ts';
 import { isMissing, syncDirectory } from './host-paths.ts';
 
@@ -25,42 +26,55 @@ const STOOD_IN_FOR = 'mounts';
 
 export type GateMove = { from: string; to: string };
 
-/** What the gate of this container consists of. Nothing is moved yet. */
-export function gateMoves(
+/** What the gate of a moved container consists of. Nothing is moved yet. */
+export async function gateMoves(
+  engine: Engine,
   definition: ContainerDefinition,
   inspect: ContainerInspect,
-  movedTo: string,
-  migrationId: string,
-): GateMove[] {
-  const suffix = `.moved-to-${movedTo}-${migrationMark(migrationId)}`;
+  goneTo: { host: string; migrationId: string },
+  signal: AbortSignal,
+): Promise<GateMove[]> {
+  const suffix = `.moved-to-${goneTo.host}-${migrationMark(goneTo.migrationId)}`;
   const volumes = definition.mounts.filter((mount) => mount.kind === 'volume').map((mount) => mount.path);
-  const own = inspect.GraphDriver?.Data?.['WorkDir'] ?? join(dirname(inspect.HostsPath), STOOD_IN_FOR);
+  const own = await ownDirectory(engine, inspect, signal);
   return [own, ...volumes].map((from) => ({ from, to: `${from}${suffix}` }));
 }
 
-/**
- * The gate of a container that is only staged: until the permit is used nobody can start it by hand while the source
- * runs. Only where Docker tells of its layer: another container has no directory yet whose absence would hinder it.
- */
-export function stagedGate(inspect: ContainerInspect, migrationId: string): GateMove[] {
+/** The gate of a container that is only staged: nobody can start it by hand while the source runs. */
+export async function stagedGate(engine: Engine, containerId: string, context: StepContext): Promise<GateMove[]> {
+  const inspect = await engine.inspect(containerId, context.signal);
+  const from = await ownDirectory(engine, inspect, context.signal);
+  return [{ from, to: `${from}.arriving-${migrationMark(context.migrationId)}` }];
+}
+
+/** A directory that belongs to this one container and that its start needs. */
+async function ownDirectory(engine: Engine, inspect: ContainerInspect, signal: AbortSignal): Promise<string> {
   const work = inspect.GraphDriver?.Data?.['WorkDir'];
-  return work === undefined ? [] : [{ from: work, to: `${work}.arriving-${migrationMark(migrationId)}` }];
+  if (work !== undefined) return work;
+  const { DockerRootDir } = await engine.info(signal);
+  return join(DockerRootDir, 'containers', inspect.Id, STOOD_IN_FOR);
 }
 
 /** Moves each directory aside that is not there yet; durable on return. */
 export async function closeGate(moves: readonly GateMove[]): Promise<void> {
   for (const { from, to } of moves) {
-    await moveOnce(from, to);
-    if (basename(from) === STOOD_IN_FOR) await writeFile(from, `The container was moved away: see ${to}\n`);
+    if (basename(from) !== STOOD_IN_FOR) await moveOnce(from, to);
+    else await standIn(from, to);
   }
+}
+
+/** Docker makes this directory anew, unless a file is in its place; before the first start there is none. */
+async function standIn(from: string, to: string): Promise<void> {
+  if (await isDirectory(from)) await moveOnce(from, to);
+  await writeFile(from, `The container is not to be started here: see ${basename(to)}\n`, { flush: true });
+  await syncDirectory(dirname(from));
 }
 
 /** Puts each directory back that stands aside, and leaves alone what does not; durable on return. */
 export async function openGate(moves: readonly GateMove[]): Promise<void> {
   for (const { from, to } of moves) {
-    if (!(await isDirectory(to))) continue;
-    if (basename(from) === STOOD_IN_FOR) await rm(from, { force: true });
-    await moveOnce(to, from);
+    if (basename(from) === STOOD_IN_FOR && !(await isDirectory(from))) await rm(from, { force: true });
+    if (await isDirectory(to)) await moveOnce(to, from);
   }
 }
 

@@ -9,6 +9,7 @@ import { finish } from './finish.ts';
 import { freeze } from './freeze.ts';
 import type { ContainerModule } from './module.ts';
 import { preflight } from './preflight.ts';
+import { refuse } from './refuse.ts';
 import { release } from './release.ts';
 import { serve } from './serve.ts';
 import { stage } from './stage.ts';
@@ -27,6 +28,7 @@ export function createContainerModule(options: { dockerSocket: string; log: Logg
       release: (context, input) => release(engine, context, input),
       stage: (context, input) => stage(engine, context, input),
       start: (context, input) => start(engine, context, input),
+      refuse: (context) => refuse(engine, context),
       abandon: (context) => abandon(engine, context),
       finish: (context) => finish(engine, context),
     },

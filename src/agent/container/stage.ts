@@ -42,7 +42,7 @@ export async function stage(
   say(context, 'creating the container');
   const created = await stageContainer(engine, context, definition, image);
   await findMounts(context, definition, created, bases);
-  await closeGate(stagedGate(created, context.migrationId));
+  await closeGate(await stagedGate(engine, created.Id, context));
   return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
 }
 

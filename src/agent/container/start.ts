@@ -28,7 +28,7 @@ export async function start(
   }
   if (containerId === null) throw new CargoError('WRONG_PHASE', 'there is no container to start: stage comes first');
   await updateTarget(context, () => ({ permit: 'used' }));
-  await openGate(stagedGate(await engine.inspect(containerId, context.signal), context.migrationId));
+  await openGate(await stagedGate(engine, containerId, context));
   const result = definitionOf(context).running
     ? await startAndWatch(engine, containerId, input.healthTimeoutMs, context.signal)
     : ({ running: false, health: 'none', startMs: 0 } as const);

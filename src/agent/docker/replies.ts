@@ -61,7 +61,6 @@ export const ContainerInspect = z.looseObject({
   Name: z.string(),
   Image: z.string(),
   RestartCount: z.number().default(0),
-  HostsPath: z.string().default(''),
   State: z.looseObject({
     Status: z.string(),
     Running: z.boolean(),

@@ -15,10 +15,10 @@ export class HostPair implements Disposable {
   readonly source: DockerHost;
   readonly target: DockerHost;
 
-  constructor() {
+  constructor(targetName: 'h2' | 'h3' = 'h2') {
     const lab = inject('lab');
     this.source = new DockerHost(lab, 'h1');
-    this.target = new DockerHost(lab, 'h2');
+    this.target = new DockerHost(lab, targetName);
     this.source.imageSource = this.target;
     this.target.imageSource = this.source;
     this.clear();

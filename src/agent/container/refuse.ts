@@ -1,0 +1,45 @@
+import type { StepOutput } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { Engine } from '../docker/index.ts';
+import type { StepContext } from '../migrations/step-context.ts';
+import { targetOf, updateTarget } from './records.ts';
+import { start } from './start.ts';
+
+/** For a container whose start nobody saw the end of; as long as the longest that a start is waited for. */
+const HEALTH_TIMEOUT_MS = 900_000;
+
+/**
+ * Refuses the permit for ever, durable on return: from then on nothing starts the container here. Docker isn't needed
+ * for that unless the permit was used.
+ * @throws CargoError TARGET_STARTED when the container has come up here: from then on the data here is the newer one
+ */
+export async function refuse(engine: Engine, context: StepContext): Promise<StepOutput<'refuse'>> {
+  if (context.record().target !== null && (await hasStarted(engine, context))) {
+    throw new CargoError(
+      'TARGET_STARTED',
+      'the container has been started on the target host: it can only go on there',
+    );
+  }
+  await updateTarget(context, () => ({ permit: 'refused' }));
+  return {};
+}
+
+/**
+ * Whether the permit was used and the container lives by it. Where no outcome of `start` says so, because the agent or
+ * Docker went away meanwhile, a container that runs may have served its clients already: it is given the time to be well.
+ */
+async function hasStarted(engine: Engine, context: StepContext): Promise<boolean> {
+  const { permit, containerId } = targetOf(context);
+  const outcome = context.record().outcomes['start'];
+  if (outcome?.state === 'done') return true;
+  if (permit !== 'used' || containerId === null || outcome?.error?.code === 'CONTAINER_UNHEALTHY') return false;
+  const container = await engine.findContainer(containerId, context.signal);
+  if (!container?.State.Running) return false;
+  try {
+    await start(engine, context, { healthTimeoutMs: HEALTH_TIMEOUT_MS });
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof CargoError && thrown.code === 'CONTAINER_UNHEALTHY') return false;
+    throw thrown;
+  }
+}
