@@ -82,9 +82,11 @@ export const agentSteps = {
     output: z.object({ running: z.boolean(), health: z.enum(['none', 'healthy']), startMs: z.number() }),
   },
   /**
-   * Target: refuses the permit for ever (persisted first), then removes all that stage made. Fails with TARGET_STARTED
-   * when the permit was used and the container runs; a container that was started and failed is stopped and removed.
+   * Target: refuses the permit for ever; only this answer lets the source resume. Fails with TARGET_STARTED when the
+   * permit was used and the container has come up.
    */
+  refuse: { side: 'target', input: z.object({}), output: z.object({}) },
+  /** Target: removes all that stage made. Refuses the permit first, where that was not done. */
   abandon: { side: 'target', input: z.object({}), output: z.object({ removed: z.array(z.string()) }) },
   /** Target: the migration is over; forgets what only the migration needed. */
   finish: { side: 'target', input: z.object({}), output: z.object({}) },

@@ -15,7 +15,7 @@ import type { SourcePeer, StepContext, StepHandlers } from './step-context.ts';
  */
 const UNINTERRUPTED: StepName = 'start';
 /** Steps that end whatever else runs for their migration. */
-const overriding: ReadonlySet<StepName> = new Set(['abandon', 'thaw']);
+const overriding: ReadonlySet<StepName> = new Set(['refuse', 'abandon', 'thaw']);
 /** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
 const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start']);
 const END_LIMIT_MS = 50_000;

@@ -43,8 +43,13 @@ async function exchange(pool: Pool, host: Host, request: AgentRequest, signal: A
   const json = parseJson(text);
   if (statusCode < 400) return json;
   const failure = ErrorBody.safeParse(json);
-  if (failure.success) throw CargoError.fromBody(failure.data);
+  if (failure.success) throw saidBy(host, failure.data);
   throw new CargoError('INTERNAL', `the agent of ${host.name} answered ${request.path} with HTTP ${statusCode}`);
+}
+
+/** An agent speaks of "this host": the operator must see which. */
+export function saidBy(host: Host, { error }: ErrorBody): CargoError {
+  return CargoError.fromBody({ error: { ...error, message: `${host.name}: ${error.message}` } });
 }
 
 function parseJson(text: string): unknown {
@@ -61,8 +66,12 @@ function wasCut(error: unknown): boolean {
   return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
 }
 
+function isTimeout(error: unknown): boolean {
+  return error instanceof errors.HeadersTimeoutError || error instanceof errors.BodyTimeoutError;
+}
+
 function unreachable(host: Host, cause: unknown): CargoError {
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = isTimeout(cause) ? 'it is silent' : cause instanceof Error ? cause.message : String(cause);
   const hint = 'check that cargo-agent runs there and that the server can reach it';
   return new CargoError('AGENT_UNREACHABLE', `no answer from ${host.name} (${host.dataAddress}): ${reason}; ${hint}`, {
     cause,

@@ -14,7 +14,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { ContainerSummary, type Host } from '../../api/host.ts';
 import type { Agents, StepRequest } from '../migrations/ports.ts';
 import type { Credentials } from '../pki/server-certificate.ts';
-import { type AgentRequest, callAgent } from './agent-call.ts';
+import { type AgentRequest, callAgent, saidBy } from './agent-call.ts';
 import { AgentConnections } from './agent-connections.ts';
 
 /** Describing counts every file of a container's volumes. */
@@ -59,7 +59,7 @@ export class AgentClient implements Agents {
     options: StepOptions,
   ): Promise<StepOutput<S>> {
     const report = await this.#untilEnded(host, stepPath(migrationId, request.key), request, options);
-    if (report.state === 'failed') throw CargoError.fromBody({ error: report.error ?? noReason(host, request.step) });
+    if (report.state === 'failed') throw saidBy(host, { error: report.error ?? noReason(host, request.step) });
     return check(host, agentSteps[request.step].output as unknown as z.ZodType<StepOutput<S>>, report.output);
   }
 

@@ -161,16 +161,19 @@ export class Driver {
   }
 
   /**
-   * Back to where it was. Whatever fails on the way back is tried again until it succeeds, with what it waits for shown. First the target must refuse the permit for ever; only its answer lets the source resume. A
+   * Back to where it was. Whatever fails on the way back is tried again until it succeeds, with what it waits for shown. First the target must refuse the permit for ever; only its answer
+   * lets the source resume. What is left at the target is cleared when the source runs again. A
    * target that turns out to have started is the container's home: then the way is forward.
    */
   async #undo(failure: Failure): Promise<void> {
     const patient = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true, untilDone: true };
     const { phase, definition } = await this.#get();
-    while (!(await this.#isAbandoned(patient))) {
+    while (!(await this.#hasRefused(patient))) {
       if (await this.#hasStartedAfterAll(healthLimitMs(definition))) return;
     }
     await this.#atSource('thaw', 'thaw', {}, patient);
+    await this.#update({ activity: 'the container is on the source as before; clearing the target' });
+    await this.#atTarget('abandon', 'abandon', {}, patient);
     await this.#update({
       phase: phase === 'planned' ? 'failed' : 'rolled-back',
       activity: 'rolled back: the container is on the source as before',
@@ -184,9 +187,9 @@ export class Driver {
   }
 
   /** False when the target answers that the container has started there. */
-  async #isAbandoned(patient: StepLimits): Promise<boolean> {
+  async #hasRefused(patient: StepLimits): Promise<boolean> {
     try {
-      await this.#atTarget('abandon', 'abandon', {}, patient);
+      await this.#atTarget('refuse', 'refuse', {}, patient);
       return true;
     } catch (thrown) {
       if (CargoError.from(thrown).code !== 'TARGET_STARTED') throw thrown;

@@ -1,5 +1,5 @@
 import { CargoError } from '../../api/cargo-error.ts';
-import type { FailoverOptions } from '../../api/migration.ts';
+import { type FailoverOptions, openPhases } from '../../api/migration.ts';
 import type { DriverPorts } from './driver.ts';
 import type { StoredMigration } from './record.ts';
 
@@ -78,6 +78,12 @@ async function retryUnderHigherEpoch(
 
 /** After a move back the data that this migration left at its source is in use again. */
 async function refuseReused(ports: DriverPorts, migration: StoredMigration): Promise<void> {
+  const back = (await ports.migrations.list()).find(
+    ({ phase, bases }) => openPhases.includes(phase) && bases.some((base) => base.migrationId === migration.id),
+  );
+  if (back !== undefined) {
+    throw new CargoError('WRONG_PHASE', `${migration.container} is being moved back just now (migration ${back.id})`);
+  }
   const bases = await ports.migrations.basesOf(migration.sourceId);
   const reused = migration.leftAtSource.filter(
     (left) => !bases.some((base) => base.name === left.name && base.migrationId === migration.id),

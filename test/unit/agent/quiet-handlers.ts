@@ -9,6 +9,7 @@ export const quietHandlers: StepHandlers = {
   stage: async () => ({ containerId: 'c', layersFetched: 0, imageBytes: 0 }),
   copy: async () => ({ files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0 }),
   start: async () => ({ running: true, health: 'none', startMs: 1 }),
+  refuse: async () => ({}),
   abandon: async () => ({ removed: [] }),
   finish: async () => ({}),
 };

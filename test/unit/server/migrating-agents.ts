@@ -11,6 +11,7 @@ const outputs: Record<StepName, unknown> = {
   stage: { containerId: 'target-id', layersFetched: 0, imageBytes: 0 },
   copy: { files: 3, deleted: 0, bytes: 100, totalFiles: 3, totalBytes: 100 },
   start: { running: true, health: 'none', startMs: 5 },
+  refuse: {},
   abandon: { removed: [] },
   finish: {},
 };

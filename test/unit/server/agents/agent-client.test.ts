@@ -66,10 +66,13 @@ test('an agent with the certificate of another CA is not believed', async () => 
   await expect(client.containers(meant, signal)).rejects.toMatchObject({ code: 'AGENT_UNREACHABLE' });
 });
 
-test('the agent’s own errors come through with code, message and details', async () => {
+test('the agent’s own errors come through with code, message and details, and say whose they are', async () => {
   const error = { code: 'DOCKER_UNREACHABLE', message: 'no daemon', details: { socket: 'x' } };
   agent.respond = () => ({ status: 503, body: { error } });
-  await expect(client.describe(host(), 'db', signal)).rejects.toMatchObject(error);
+  await expect(client.describe(host(), 'db', signal)).rejects.toMatchObject({
+    ...error,
+    message: `${host().name}: no daemon`,
+  });
 });
 
 test('an answer that makes no sense is a protocol error that names the field', async () => {
@@ -100,7 +103,7 @@ test('a step that failed throws the agent’s error', async () => {
   agent.respond = () => report('failed', { error: { code: 'DISK_FULL', message: 'no room' } });
   await expect(client.step(host(), MIGRATION, request, { signal, onProgress: () => undefined })).rejects.toMatchObject({
     code: 'DISK_FULL',
-    message: 'no room',
+    message: `${host().name}: no room`,
   });
 });
 

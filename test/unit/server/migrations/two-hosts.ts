@@ -4,13 +4,24 @@ import type { ContainerDefinition } from '../../../../src/api/container-definiti
 import type { Host, HostContainers } from '../../../../src/api/host.ts';
 import type { Agents, Hosts, StepRequest } from '../../../../src/server/migrations/ports.ts';
 
-export const steps = ['serve', 'stage', 'copy-1', 'copy-2', 'freeze', 'copy-3', 'start', 'abandon', 'thaw'] as const;
+export const steps = [
+  'serve',
+  'stage',
+  'copy-1',
+  'copy-2',
+  'freeze',
+  'copy-3',
+  'start',
+  'refuse',
+  'thaw',
+  'abandon',
+] as const;
 export type FaultKind =
   /** The command never reaches the agent. */
   | 'request lost'
   /** The agent does it, the answer never arrives. */
   | 'answer lost'
-  /** The command is held up on its way and reaches the agent after the target has answered `abandon`. */
+  /** The command is held up on its way and reaches the agent after the target has answered `refuse`. */
   | 'request delayed'
   /** The agent fails it for good. */
   | 'fails'
@@ -96,6 +107,7 @@ export class TwoHosts implements Hosts, Agents {
     if (key === 'freeze') return this.#freeze();
     if (key === 'stage') return this.#stage();
     if (key === 'start') return this.#start();
+    if (key === 'refuse') return this.#refuse();
     if (key === 'abandon') return this.#abandon();
     if (key === 'thaw') return this.#thaw();
     return {};
@@ -121,9 +133,14 @@ export class TwoHosts implements Hosts, Agents {
     return { running: true, health: 'none', startMs: 1 };
   }
 
-  #abandon(): unknown {
+  #refuse(): unknown {
     if (this.target.running) throw new CargoError('TARGET_STARTED', 'it runs here');
     this.target.permit = 'refused';
+    return {};
+  }
+
+  #abandon(): unknown {
+    this.#refuse();
     this.target.staged = false;
     return { removed: [] };
   }
