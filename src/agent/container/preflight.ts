@@ -64,7 +64,8 @@ const architectures: Record<string, string> = {
 /** From 1.44 on (Docker 25) a container is created with all its networks at once. */
 const OLDEST_API = [1, 44] as const;
 
-function hostFindings({ image, inspect }: ContainerDefinition, info: EngineInfo, apiVersion: string): Finding[] {
+function hostFindings(definition: ContainerDefinition, info: EngineInfo, apiVersion: string): Finding[] {
+  const { image } = definition;
   const findings: Finding[] = [];
   const block = (code: string, subject: string, message: string) =>
     findings.push({ level: 'blocker', code, subject, message });
@@ -81,7 +82,7 @@ function hostFindings({ image, inspect }: ContainerDefinition, info: EngineInfo,
       `Docker at the target has API ${apiVersion}: Cargo needs 1.44 (Docker 25) or newer`,
     );
   }
-  const { HostConfig } = inspectOf({ inspect } as ContainerDefinition);
+  const { HostConfig } = inspectOf(definition);
   const runtimes = Object.keys(info.Runtimes ?? {});
   if (HostConfig.Runtime !== undefined && HostConfig.Runtime !== '' && !runtimes.includes(HostConfig.Runtime)) {
     block(
@@ -93,6 +94,14 @@ function hostFindings({ image, inspect }: ContainerDefinition, info: EngineInfo,
   const log = HostConfig.LogConfig?.Type ?? '';
   if (log !== '' && log !== 'none' && info.Plugins?.Log != null && !info.Plugins.Log.includes(log)) {
     block('log-driver-missing', log, `the target's Docker has no log driver ${log}: install it there`);
+  }
+  if (HostConfig.NanoCpus > info.NCPU * 1e9) {
+    const cpus = HostConfig.NanoCpus / 1e9;
+    block(
+      'too-few-cpus',
+      `${cpus} CPUs`,
+      `the container is given ${cpus} CPUs, the target has ${info.NCPU}: give it less`,
+    );
   }
   return findings;
 }

@@ -47,7 +47,7 @@ export const HostConfig = z.looseObject({
   DeviceRequests: z.array(z.looseObject({ Driver: z.string().optional() })).nullish(),
   Runtime: z.string().optional(),
   LogConfig: z.looseObject({ Type: z.string() }).optional(),
-  CpusetCpus: z.string().optional(),
+  NanoCpus: z.number().default(0),
 });
 export type HostConfig = z.infer<typeof HostConfig>;
 

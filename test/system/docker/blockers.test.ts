@@ -210,11 +210,12 @@ test('more data than the target has room for is a blocker', async () => {
   expect(codes(findings, 'blocker')).toEqual(['disk-full /var/lib/docker']);
 });
 
-test('another architecture, runtime or log driver is a blocker', async () => {
+test('another architecture, runtime or log driver, or fewer CPUs, is a blocker', async () => {
   pair.source.docker(...run('it'));
   const { definition } = await pair.source.describe('it');
   const inspect = structuredClone(definition.inspect) as { HostConfig: Record<string, unknown> };
   inspect.HostConfig['Runtime'] = 'kata';
+  inspect.HostConfig['NanoCpus'] = 1000e9;
   inspect.HostConfig['LogConfig'] = { Type: 'loki', Config: {} };
   const image = { ...definition.image, architecture: 's390x' };
   const { findings } = await pair.target.preflight({ definition: { ...definition, image, inspect }, bases: [] });
@@ -222,6 +223,7 @@ test('another architecture, runtime or log driver is a blocker', async () => {
     `architecture-differs ${IMAGE}`,
     'runtime-missing kata',
     'log-driver-missing loki',
+    'too-few-cpus 1000 CPUs',
   ]);
 });
 

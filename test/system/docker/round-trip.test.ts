@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { differences } from './differences.ts';
 import { buildImage, HostPair, IMAGE, moveWhole, WAITING } from './pair.ts';
 
@@ -8,6 +8,12 @@ beforeAll(() => {
   pair = new HostPair();
 });
 afterAll(() => pair[Symbol.dispose]());
+afterEach(() => {
+  for (const host of [pair.source, pair.target]) {
+    host.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv; docker volume prune -af; docker network prune -f');
+    host.exec('rm', '-rf', '/srv/cargo-test');
+  }
+});
 
 /** What another host, another creation and another run must differ in. */
 const expected = new Set([
@@ -219,6 +225,55 @@ test.each(['none', 'host'])('a container with network %s is the same too', async
   await moveWhole(source, target, `on-${network}`);
 
   expect(unexpected(differences(before, target.inspect(`on-${network}`)))).toEqual([]);
+});
+
+test('a privileged container in namespaces of the host, with the volumes of another one, is the same too', async () => {
+  const { source, target } = pair;
+  source.docker('create', '--name', 'lender', '-v', 'lent:/lent', '-v', '/unnamed', IMAGE);
+  const options = ['--privileged', '--pid', 'host', '--ipc', 'host', '--uts', 'host', '--cgroupns', 'host'];
+  source.docker(
+    ...['run', '-d', '--name', 'mighty', ...options, '--volumes-from', 'lender:ro', '--cpuset-cpus', '0'],
+    ...['--device-cgroup-rule', 'c 1:3 r', '-p', '18070-18071:70-71', IMAGE, ...WAITING],
+  );
+  const before = source.inspect('mighty');
+
+  await moveWhole(source, target, 'mighty');
+
+  // What came from another container is a mount of this one's own now, by name. With the host's own host name Docker
+  // lets nobody choose one.
+  const ofOthers = /^(HostConfig\.(VolumesFrom|Binds)|Mounts|Config\.Hostname)$/;
+  const found = unexpected(differences(before, target.inspect('mighty')));
+  expect(found.filter((line) => !ofOthers.test(line.split(':')[0] ?? ''))).toEqual([]);
+  const places = (inspect: Record<string, unknown>) =>
+    (inspect['Mounts'] as { Name: string; Destination: string; RW: boolean }[])
+      .map(({ Name, Destination, RW }) => `${Name} ${Destination} ${RW}`)
+      .sort();
+  expect(places(target.inspect('mighty'))).toEqual(places(before));
+});
+
+test('a container with a link in its network and addresses of both families is the same too', async () => {
+  const { source, target } = pair;
+  source.docker('network', 'create', '--ipv6', '--subnet', '10.76.0.0/24', '--subnet', 'fd00:76::/64', 'both');
+  source.docker('run', '-d', '--name', 'friend', '--network', 'both', IMAGE, ...WAITING);
+  const addresses = ['--ip', '10.76.0.20', '--ip6', 'fd00:76::20'];
+  source.docker(
+    'run',
+    '-d',
+    '--name',
+    'linked',
+    '--network',
+    'both',
+    ...addresses,
+    '--link',
+    'friend:pal',
+    IMAGE,
+    ...WAITING,
+  );
+  const before = source.inspect('linked');
+
+  await moveWhole(source, target, 'linked');
+
+  expect(unexpected(differences(before, target.inspect('linked')))).toEqual([]);
 });
 
 test('a stopped container moves and stays stopped', async () => {
