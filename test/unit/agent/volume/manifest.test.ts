@@ -12,6 +12,7 @@ import { PagedFile } from '../../../../src/agent/volume/paged-file.ts';
 import { appendRecord, BLOCK, MANY_BLOCKS, RecordView } from '../../../../src/agent/volume/record.ts';
 import { openTree, ROOT } from '../../../../src/agent/volume/tree.ts';
 import { Stat } from '../../../../src/linux/stat.ts';
+import { setMtime } from '../../../../src/linux/times.ts';
 
 let directory = '';
 beforeEach(() => {
@@ -83,8 +84,8 @@ describe('a tree file', () => {
 
 test('a record keeps what stat said, exactly', () => {
   fs.writeFileSync(join(directory, 'file'), 'content');
-  fs.utimesSync(join(directory, 'file'), 1, -1.5);
   const fd = fs.openSync(join(directory, 'file'), 'r');
+  setMtime(fd, -2, 500_000_000);
   const stat = new Stat().readFd(fd);
   fs.closeSync(fd);
   using file = PagedFile.create(join(directory, 'records'));
