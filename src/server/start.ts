@@ -75,7 +75,7 @@ async function listen(
   const app = await buildServer(parts, transport);
   undo.defer(() => app.close());
   try {
-    await app.listen({ host, port, listenTextResolver: () => `the API listens (${transport.kind})` });
+    await app.listen({ host, port, listenTextResolver: (at) => `the API listens at ${at} (${transport.kind})` });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CargoError('BAD_REQUEST', `can't listen on ${host}:${port}: ${reason}`, { cause });

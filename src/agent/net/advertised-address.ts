@@ -1,9 +1,12 @@
+import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, isIPv6 } from 'node:net';
 import { CargoError } from '../../api/cargo-error.ts';
 
 const CONNECT_LIMIT_MS = 5_000;
 const wildcards = new Set(['0.0.0.0', '::', '']);
+/** An address of the range that RFC 5737 keeps for documents: stands for anywhere outside. */
+const OUTSIDE = '192.0.2.1';
 
 export type ListenAddress = { host: string; port: number };
 
@@ -35,10 +38,20 @@ export class AdvertisedAddress {
     this.#known = said === undefined ? null : formatAddress(said);
   }
 
-  /** Behind a wildcard it is the address that the machine uses towards the server. @throws CargoError SERVER_UNREACHABLE */
+  /**
+   * Behind a wildcard it is the address that the machine uses towards the server; beside a server on the same machine,
+   * the one that it uses towards the outside, since peers can't reach a loopback address.
+   * @throws CargoError SERVER_UNREACHABLE
+   */
   async get(signal: AbortSignal): Promise<string> {
-    this.#known ??= formatAddress({ host: await localAddressTowards(this.#server, signal), port: this.#listen.port });
+    this.#known ??= formatAddress({ host: await this.#find(signal), port: this.#listen.port });
     return this.#known;
+  }
+
+  async #find(signal: AbortSignal): Promise<string> {
+    const towardsServer = await localAddressTowards(this.#server, signal);
+    if (!isLoopback(towardsServer)) return towardsServer;
+    return (await localAddressTowardsOutside(signal)) ?? towardsServer;
   }
 }
 
@@ -54,4 +67,25 @@ async function localAddressTowards(server: URL, signal: AbortSignal): Promise<st
   } finally {
     socket.destroy();
   }
+}
+
+/** By the default route; null where there is none. Connecting a datagram socket looks the route up and sends nothing. */
+async function localAddressTowardsOutside(signal: AbortSignal): Promise<string | null> {
+  const socket = createSocket('udp4');
+  try {
+    const connected = once(socket, 'connect', {
+      signal: AbortSignal.any([signal, AbortSignal.timeout(CONNECT_LIMIT_MS)]),
+    });
+    socket.connect(9, OUTSIDE);
+    await connected;
+    return socket.address().address;
+  } catch {
+    return null;
+  } finally {
+    socket.close();
+  }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
 }
