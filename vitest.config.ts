@@ -1,6 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-const real = { testTimeout: 180_000, hookTimeout: 300_000, fileParallelism: false };
+/** Limits for machines that are slow or shared; what is polled for is there much sooner. */
+const real = {
+  testTimeout: 180_000,
+  hookTimeout: 300_000,
+  fileParallelism: false,
+  expect: { poll: { timeout: 60_000, interval: 100 } },
+};
 
 /**
  * unit: no privileges. kernel: root and a real kernel. lab: the lab itself, each test file with labs of its own. hosts:
