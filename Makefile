@@ -22,7 +22,7 @@ lint: setup
 	@biome check --error-on-warnings . && tsc --noEmit && echo 'lint: clean'
 
 bench: setup
-	@$(NODE) bench/run.ts
+	@$(NODE) bench/transfer.ts && $(NODE) bench/downtime.ts
 
 package: setup
 	@packaging/build

@@ -1,6 +1,7 @@
+import { z } from 'zod';
+import { Host } from '../src/api/host.ts';
 import { run } from './command.ts';
 
-const NAME = 'demo';
 const MINUTE_MS = 60_000;
 
 /** Two Docker hosts, h1 and h2, with Cargo on them, until the scope ends. */
@@ -16,14 +17,14 @@ export type Lab = AsyncDisposable & {
 };
 
 /** Clears what an interrupted run left, then boots. `keep` leaves the lab up at the end. */
-export async function bootLab(keep: boolean, signal: AbortSignal): Promise<Lab> {
+export async function bootLab(name: string, keep: boolean, signal: AbortSignal): Promise<Lab> {
   const lab = (args: readonly string[], limitMs: number) => run('cargo-lab', args, { limitMs, signal });
-  await down();
+  await down(name);
   try {
-    await lab(['up', '--hosts', '2', '--name', NAME], 15 * MINUTE_MS);
-    const env = parseExports(await lab(['env', '--name', NAME], MINUTE_MS));
+    await lab(['up', '--hosts', '2', '--name', name], 15 * MINUTE_MS);
+    const env = parseExports(await lab(['env', '--name', name], MINUTE_MS));
     const exec: Lab['exec'] = (host, command, limitMs = 5 * MINUTE_MS) =>
-      lab(['exec', '--name', NAME, host, '--', ...command], limitMs);
+      lab(['exec', '--name', name, host, '--', ...command], limitMs);
     return {
       env,
       exec,
@@ -32,23 +33,38 @@ export async function bootLab(keep: boolean, signal: AbortSignal): Promise<Lab> 
         process.stdout.write(await exec(host, command));
       },
       async image(host, image) {
-        await lab(['image', image, '--host', host, '--name', NAME], 15 * MINUTE_MS);
+        await lab(['image', image, '--host', host, '--name', name], 15 * MINUTE_MS);
       },
-      [Symbol.asyncDispose]: async () => (keep ? undefined : down()),
+      [Symbol.asyncDispose]: async () => (keep ? undefined : down(name)),
     };
   } catch (error) {
-    if (!keep) await down();
+    if (!keep) await down(name);
     throw error;
   }
 }
 
 /** Heeds no signal: clearing up is what is done after one. */
-async function down(): Promise<void> {
-  await run('cargo-lab', ['down', '--name', NAME], { limitMs: 3 * MINUTE_MS });
+async function down(name: string): Promise<void> {
+  await run('cargo-lab', ['down', '--name', name], { limitMs: 3 * MINUTE_MS });
 }
 
-/** The `export NAME='value'` lines of `cargo-lab env`. */
+/** The `export name='value'` lines of `cargo-lab env`. */
 export function parseExports(text: string): Record<string, string> {
   const lines = text.matchAll(/^export (\w+)='(.*)'$/gm);
   return Object.fromEntries([...lines].map(([, name = '', value = '']) => [name, value.replaceAll("'\\''", "'")]));
+}
+
+/** The hosts' addresses by their names. */
+export async function addressesOf(lab: Lab, signal: AbortSignal): Promise<(name: string) => string> {
+  const { hosts } = await cargoctlJson(lab, signal, ['hosts'], z.object({ hosts: z.array(Host) }));
+  return (name) => {
+    const host = hosts.find((candidate) => candidate.name === name);
+    if (host === undefined) throw new Error(`host ${name} is not registered`);
+    return host.dataAddress.replace(/:\d+$/, '');
+  };
+}
+
+export async function cargoctlJson<T>(lab: Lab, signal: AbortSignal, args: string[], answer: z.ZodType<T>): Promise<T> {
+  const text = await run('cargoctl', [...args, '-o', 'json'], { env: lab.env, limitMs: 60_000, signal });
+  return answer.parse(JSON.parse(text));
 }

@@ -4,11 +4,10 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
-import { Host } from '../src/api/host.ts';
 import { run } from './command.ts';
 import { accountAt, addBallast, audit, ballastChecksum, CONTAINER, startDatabase } from './database.ts';
 import type { Span } from './gap.ts';
-import { bootLab, type Lab } from './lab.ts';
+import { addressesOf, bootLab, cargoctlJson, type Lab } from './lab.ts';
 import { report } from './report.ts';
 import { Writer } from './writer.ts';
 
@@ -32,8 +31,8 @@ try {
 async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now();
   say('Booting two Docker hosts with Cargo');
-  await using lab = await bootLab(keep, signal);
-  const hosts = await addresses(lab, signal);
+  await using lab = await bootLab('demo', keep, signal);
+  const hosts = await addressesOf(lab, signal);
   const [h1, h2] = [accountAt(hosts('h1')), accountAt(hosts('h2'))];
 
   say(`A MariaDB on h1, with a volume and a published port`);
@@ -91,7 +90,7 @@ async function moveDatabase(
   await cargoctl('--failover', '--target', 'h2', '--container', CONTAINER);
   await cargoctl('--list');
   await settle(writer, signal);
-  const { downtimeMs } = await json(
+  const { downtimeMs } = await cargoctlJson(
     lab,
     signal,
     ['status', CONTAINER],
@@ -108,21 +107,7 @@ async function settle(writer: Writer, signal: AbortSignal): Promise<void> {
 
 async function isComplete(lab: Lab, signal: AbortSignal): Promise<boolean> {
   const status = ['--status', '--container', CONTAINER];
-  return (await json(lab, signal, status, z.object({ completed: z.boolean() }))).completed;
-}
-
-async function addresses(lab: Lab, signal: AbortSignal): Promise<(name: string) => string> {
-  const { hosts } = await json(lab, signal, ['hosts'], z.object({ hosts: z.array(Host) }));
-  return (name) => {
-    const host = hosts.find((candidate) => candidate.name === name);
-    if (host === undefined) throw new Error(`host ${name} is not registered`);
-    return host.dataAddress.replace(/:\d+$/, '');
-  };
-}
-
-async function json<T>(lab: Lab, signal: AbortSignal, args: string[], answer: z.ZodType<T>): Promise<T> {
-  const text = await run('cargoctl', [...args, '-o', 'json'], { env: lab.env, limitMs: 60_000, signal });
-  return answer.parse(JSON.parse(text));
+  return (await cargoctlJson(lab, signal, status, z.object({ completed: z.boolean() }))).completed;
 }
 
 async function timed(work: () => Promise<unknown>): Promise<Span> {
