@@ -11,7 +11,8 @@ export function arrivalText(migration: Migration): string {
     `${formatBytes(bytes.total)} in ${files.total} files`,
     rounds.length === 0 ? '' : `${rounds.length} round${rounds.length === 1 ? '' : 's'}`,
   ].filter((fact) => fact !== '');
-  const lines = [`${container} runs on ${target} (${facts.join(', ')})`];
+  const place = downtimeMs === null ? `is on ${target}, stopped as it was` : `runs on ${target}`;
+  const lines = [`${container} ${place} (${facts.join(', ')})`];
   if (phase !== 'completed') {
     const kept = movedAs === null ? 'the old one' : movedAs;
     lines.push(

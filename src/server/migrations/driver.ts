@@ -127,7 +127,9 @@ export class Driver {
     const { definition, files, bytes, targetId, bases } = await this.#get();
     await this.#update({
       phase: 'copied',
-      activity: 'the container runs at the target; all its data is there',
+      activity: definition.running
+        ? 'the container runs at the target; all its data is there'
+        : 'the container is at the target, stopped as it was; all its data is there',
       downtimeMs: definition.running ? Math.round(downtimeMs) : null,
       copiedAt: new Date().toISOString(),
       files: { ...files, local: files.total, verified: files.total },

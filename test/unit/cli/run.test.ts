@@ -96,6 +96,15 @@ describe('migrate', () => {
     });
   });
 
+  test('does not call a container running that was stopped', async () => {
+    const routes = {
+      'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
+      'GET /v1/migrations/m-1': () => exampleMigration({ downtimeMs: null }),
+    };
+    const { stdout } = await against(routes, ['migrate', 'mysqldemo', '--to', 'h2']);
+    expect(stdout).toMatch(/^mysqldemo is on h2, stopped as it was \(155\.0 MiB in 208 files, 3 rounds\)\n/);
+  });
+
   test('--watch prints plain lines where there is no terminal; with -o json they leave standard output alone', async () => {
     const routes = () => ({
       'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
