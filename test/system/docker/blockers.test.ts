@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Finding } from '../../../src/api/plan.ts';
-import { HostPair, IMAGE, WAITING } from './pair.ts';
+import { HostPair, IMAGE, sweep, WAITING } from './pair.ts';
 
 let pair: HostPair;
 
@@ -9,12 +9,7 @@ beforeAll(() => {
   pair.copyImage(IMAGE);
 });
 afterAll(() => pair[Symbol.dispose]());
-afterEach(() => {
-  for (const host of [pair.source, pair.target]) {
-    host.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv; docker volume prune -af; docker network prune -f');
-    host.exec('rm', '-rf', '/srv/cargo-test');
-  }
-});
+afterEach(() => [pair.source, pair.target].forEach(sweep));
 
 const run = (name: string, ...options: string[]) => ['run', '-d', '--name', name, ...options, IMAGE, ...WAITING];
 

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { differences } from './differences.ts';
 import type { DockerHost } from './docker-host.ts';
-import { begin, HostPair, IMAGE, type Move, WAITING } from './pair.ts';
+import { begin, HostPair, IMAGE, type Move, sweep, WAITING } from './pair.ts';
 import { restartDocker } from './restart-docker.ts';
 
 let pair: HostPair;
@@ -10,13 +10,7 @@ beforeAll(() => {
   pair = new HostPair();
 });
 afterAll(() => pair[Symbol.dispose]());
-afterEach(() => {
-  pair.source.exec(
-    'sh',
-    '-c',
-    'docker ps -aq | xargs -r docker rm -fv; docker volume prune -af; rm -rf /srv/cargo-test',
-  );
-});
+afterEach(() => sweep(pair.source));
 
 const kinds = {
   'a named volume': ['-v', 'gated:/data'],

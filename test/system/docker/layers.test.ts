@@ -12,11 +12,7 @@ beforeAll(() => {
 afterAll(() => pair[Symbol.dispose]());
 afterEach(() => {
   pair.source.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv');
-  pair.target.exec(
-    'sh',
-    '-c',
-    'docker ps -aq | xargs -r docker rm -fv; docker images -q | sort -u | xargs -r docker rmi -f',
-  );
+  pair.target.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv; docker image prune -af');
   pair.target.imageRequests.length = 0;
 });
 

@@ -38,8 +38,8 @@ export class HostPair implements Disposable {
 
   clear(): void {
     for (const host of [this.source, this.target]) {
-      host.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv; docker volume prune -af; docker network prune -f');
-      host.exec('sh', '-c', 'docker images -q | sort -u | xargs -r docker rmi -f; rm -rf /srv/cargo-test');
+      sweep(host);
+      host.docker('image', 'prune', '-af');
     }
   }
 
@@ -48,6 +48,12 @@ export class HostPair implements Disposable {
     this.source[Symbol.dispose]();
     this.target[Symbol.dispose]();
   }
+}
+
+/** Leaves nothing of a test on a host but images. `docker volume prune` would leave volumes with options. */
+export function sweep(host: DockerHost): void {
+  host.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv; docker volume ls -q | xargs -r docker volume rm');
+  host.exec('sh', '-c', 'docker network prune -f; rm -rf /srv/cargo-test');
 }
 
 export function buildImage(host: DockerHost, tag: string, dockerfile: string[]): void {

@@ -1,6 +1,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { differences } from './differences.ts';
-import { buildImage, HostPair, IMAGE, moveWhole, WAITING } from './pair.ts';
+import { buildImage, HostPair, IMAGE, moveWhole, sweep, WAITING } from './pair.ts';
 
 let pair: HostPair;
 
@@ -8,12 +8,7 @@ beforeAll(() => {
   pair = new HostPair();
 });
 afterAll(() => pair[Symbol.dispose]());
-afterEach(() => {
-  for (const host of [pair.source, pair.target]) {
-    host.exec('sh', '-c', 'docker ps -aq | xargs -r docker rm -fv; docker volume prune -af; docker network prune -f');
-    host.exec('rm', '-rf', '/srv/cargo-test');
-  }
-});
+afterEach(() => [pair.source, pair.target].forEach(sweep));
 
 /** What another host, another creation and another run must differ in. */
 const expected = new Set([
