@@ -65,6 +65,8 @@ class Channel {
   readonly #settled = Promise.withResolvers<RoundStats | TreeSize>();
   readonly #heardBye = Promise.withResolvers<void>();
   #isSettled = false;
+  /** The source has the target's word that all is done, if its worker has not dealt with it yet. */
+  #isAcknowledged = false;
   /** The worker has said how the job ended; it exits then, maybe before its last frame has left. */
   #isDone = false;
   #outstanding = 0;
@@ -79,6 +81,8 @@ class Channel {
     this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
       workerData: { job: options.job, control: this.#control },
       trackUnmanagedFds: false,
+      // What the worker allocates dies young; a large nursery would only add to the agent's memory.
+      resourceLimits: { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 512 },
     });
     this.#workerEnded = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#outlet = options.socket === null ? null : new FrameOutlet(options.socket, options.bwlimit);
@@ -156,6 +160,7 @@ class Channel {
       this.#settle(null, peerError(Buffer.from(buffer, 0, header.opsLength)));
       return;
     }
+    if (header.kind === frameKinds.acknowledge) this.#isAcknowledged = true;
     this.#outstanding += 1;
     if (this.#outstanding >= RECEIVE_WINDOW) this.#options.socket?.pause();
     this.#toWorker({ type: 'frame', header, buffer }, buffer);
@@ -226,7 +231,7 @@ class Channel {
   }
 
   #lose(error: CargoError): void {
-    if (this.#isDone) this.#heardBye.resolve();
+    if (this.#isDone || this.#isAcknowledged) this.#heardBye.resolve();
     else this.#fail(error);
   }
 

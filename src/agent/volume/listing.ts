@@ -2,19 +2,21 @@ import { direntLength, direntNameStart, readDirents } from '../../linux/dirents.
 
 const CHUNK_BYTES = 65536;
 
-/** The names of one directory, packed as the kernel gives them and sorted by bytes, without "." and "..". */
+/**
+ * The names of one directory, packed as the kernel gives them and sorted by bytes, without "." and "..". Made once and
+ * filled again for directory after directory.
+ */
 export class Listing {
-  #bytes: Buffer;
+  #bytes = Buffer.allocUnsafeSlow(2 * CHUNK_BYTES);
   #order = new Uint32Array(0);
 
-  private constructor() {
-    this.#bytes = Buffer.allocUnsafeSlow(2 * CHUNK_BYTES);
+  static of(fd: number): Listing {
+    return new Listing().read(fd);
   }
 
-  static read(fd: number): Listing {
-    const listing = new Listing();
-    listing.#sort(listing.#readAll(fd));
-    return listing;
+  read(fd: number): this {
+    this.#sort(this.#readAll(fd));
+    return this;
   }
 
   get count(): number {

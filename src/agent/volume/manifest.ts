@@ -32,9 +32,10 @@ export class NewManifest implements Disposable {
   readonly tree: Tree;
   readonly blocks: BlockListWriter;
 
-  constructor(stateDir: string, label: string) {
+  /** `expected` inodes spare the index from growing. */
+  constructor(stateDir: string, label: string, expected = 0) {
     const paths = manifestPaths(stateDir, label);
-    this.tree = { file: PagedFile.create(paths.tree), index: new InodeIndex() };
+    this.tree = { file: PagedFile.create(paths.tree), index: new InodeIndex(expected) };
     this.blocks = new BlockListWriter(paths.blocks);
   }
 

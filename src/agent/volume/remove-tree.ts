@@ -8,7 +8,7 @@ export function removeTree(parentFd: number, name: CString): void {
   if (!isDirectoryLeft(parentFd, name)) return;
   using directories = new DirectoryStack(parentFd);
   directories.push(name, null);
-  const stack = [{ name: Buffer.from(name), listing: Listing.read(directories.fd()), next: 0 }];
+  const stack = [{ name: Buffer.from(name), listing: Listing.of(directories.fd()), next: 0 }];
   for (let top = stack.at(-1); top !== undefined; top = stack.at(-1)) {
     if (top.next === top.listing.count) {
       stack.pop();
@@ -20,7 +20,7 @@ export function removeTree(parentFd: number, name: CString): void {
     top.next += 1;
     if (!isDirectoryLeft(directories.fd(), entry)) continue;
     directories.push(entry, null);
-    stack.push({ name: Buffer.from(entry), listing: Listing.read(directories.fd()), next: 0 });
+    stack.push({ name: Buffer.from(entry), listing: Listing.of(directories.fd()), next: 0 });
   }
 }
 

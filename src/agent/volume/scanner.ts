@@ -54,6 +54,7 @@ class Scanner {
   readonly #o: ScanOptions;
   readonly #stat = new Stat();
   readonly #view = new RecordView();
+  readonly #listing = new Listing();
   readonly #target = Buffer.alloc(PATH_MAX);
   readonly #size: TreeSize = { files: 0, bytes: 0 };
   #device = '';
@@ -109,18 +110,17 @@ class Scanner {
 
   #scanEntries(directories: DirectoryStack): number {
     let fd: number;
-    let listing: Listing;
     try {
       fd = directories.fd();
-      listing = Listing.read(fd);
+      this.#listing.read(fd);
     } catch (error) {
       this.#changed(error, directories.show());
       return 0;
     }
     let count = 0;
-    for (let index = 0; index < listing.count; index += 1) {
+    for (let index = 0; index < this.#listing.count; index += 1) {
       this.#o.poll();
-      const name = listing.name(index);
+      const name = this.#listing.name(index);
       if (this.#scanEntry(fd, name, name.subarray(0, -1), directories)) count += 1;
     }
     return count;

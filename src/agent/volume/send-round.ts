@@ -20,7 +20,11 @@ import type { RoundProgress, RoundStats, WorkerJob } from './worker-messages.ts'
 type SendJob = Extract<WorkerJob, { kind: 'send' }>;
 
 /** Labels of manifests: what the receiver had acknowledged, and what was sent last, acknowledged or not. */
-const SourceState = z.object({ acknowledged: z.string().nullable(), sent: z.string().nullable() });
+const SourceState = z.object({
+  acknowledged: z.string().nullable(),
+  sent: z.string().nullable(),
+  entries: z.int().describe('In the tree that was sent last.'),
+});
 
 /** A manifest of the receiver's own, where the two don't agree on any base. */
 const HAVE = 'have';
@@ -29,7 +33,7 @@ const HAVE = 'have';
 export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   using root = OpenRoot.open(job.root);
   const state = new StateFile(job.stateDir, 'source.json', SourceState);
-  const { acknowledged, sent } = state.read() ?? { acknowledged: null, sent: null };
+  const { acknowledged, sent, entries } = state.read() ?? { acknowledged: null, sent: null, entries: 0 };
   const bases = [sent, acknowledged].filter((label) => label !== null);
   removeManifests(job.stateDir, bases);
   link.sendControl(frameKinds.hello, {
@@ -40,7 +44,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
     bases,
   });
   const label = randomUUID();
-  using manifest = new NewManifest(job.stateDir, label);
+  using manifest = new NewManifest(job.stateDir, label, entries * 1.1);
   const poll = (): void => link.throwIfStopped();
   const onChange = (path: string): void => {
     if (job.final) throw changedFile(root.path, path);
@@ -59,13 +63,13 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   const result = sendDifferences({ root, comparison, manifest, earlier, link, poll, onChange });
 
   manifest.flush(true);
-  state.write({ acknowledged: base, sent: label });
+  state.write({ acknowledged: base, sent: label, entries: total.files });
   const stats = { ...result.totals, totalFiles: total.files, totalBytes: total.bytes };
   link.sendControl(frameKinds.end, { state: label, digest: result.digest, ...stats });
   const { state: reached } = link.receiveControl(frameKinds.acknowledge, Acknowledge);
   if (reached !== label) throw unexpectedFrame(frameKinds.acknowledge);
-  state.write({ acknowledged: label, sent: label });
   link.sendControl(frameKinds.bye, {});
+  state.write({ acknowledged: label, sent: label, entries: total.files });
   removeManifests(job.stateDir, [label]);
   return stats;
 }

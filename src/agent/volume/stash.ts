@@ -56,7 +56,7 @@ export class Stash implements Disposable {
   /** At the end only anchors are left: their names go, their inodes are in the tree. */
   finish(): void {
     if (this.#fd < 0) return;
-    const listing = Listing.read(this.#fd);
+    const listing = Listing.of(this.#fd);
     for (let index = 0; index < listing.count; index += 1) unlinkAt(this.#fd, listing.name(index));
     removeDirectoryAt(this.#parentFd, this.#name);
     this.#close();
