@@ -9,6 +9,7 @@ import { accountAt, addBallast, audit, ballastChecksum, CONTAINER, startDatabase
 import type { Span } from './gap.ts';
 import { addressesOf, bootLab, cargoctlJson, type Lab } from './lab.ts';
 import { report } from './report.ts';
+import { takeTurn } from './turn.ts';
 import { Writer } from './writer.ts';
 
 const MIGRATION_LIMIT_MS = 10 * 60_000;
@@ -31,7 +32,8 @@ try {
 async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now();
   say('Booting two Docker hosts with Cargo');
-  await using lab = await bootLab('demo', keep, signal);
+  await using turn = await takeTurn();
+  await using lab = await bootLab(turn.name, keep, signal);
   const hosts = await addressesOf(lab, signal);
   const [h1, h2] = [accountAt(hosts('h1')), accountAt(hosts('h2'))];
 
