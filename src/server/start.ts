@@ -75,7 +75,8 @@ async function listen(
   const app = await buildServer(parts, transport);
   undo.defer(() => app.close());
   try {
-    await app.listen({ host, port, listenTextResolver: (at) => `the API listens at ${at} (${transport.kind})` });
+    const listenTextResolver = (url: string) => `the API listens at ${url.replace('http://', '')} (${transport.kind})`;
+    await app.listen({ host, port, listenTextResolver });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new CargoError('BAD_REQUEST', `can't listen on ${host}:${port}: ${reason}`, { cause });
