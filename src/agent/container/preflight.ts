@@ -4,6 +4,7 @@ import type { Finding } from '../../api/plan.ts';
 import type { Engine, EngineInfo } from '../docker/index.ts';
 import { findSameImage } from '../image/index.ts';
 import { matchingBase } from './bases.ts';
+import { claimsOn, claimText } from './claims.ts';
 import { hasFixedAddress } from './create-body.ts';
 import { inspectOf, networksOf } from './definition-parts.ts';
 import type { Measure } from './describe.ts';
@@ -38,8 +39,22 @@ export async function preflight(
     if (base === null) findings.push(...(await placeFindings(engine, mount, signal)));
     needs.push(await spaceNeed(mount, base, info.DockerRootDir, measure, signal));
   }
+  findings.push(...(await claimFindings(engine, request, signal)));
   findings.push(...(await diskFindings(needs)));
   return { findings: uniqueFindings(findings), imagePresent };
+}
+
+/** What Cargo left here and somebody else has put to use since. */
+async function claimFindings(engine: Engine, request: PreflightRequest, signal: AbortSignal): Promise<Finding[]> {
+  const { definition, bases } = request;
+  const left = new Set(bases.map(({ containerId }) => containerId));
+  const claims = await claimsOn(engine, definition.mounts, ({ Id }) => left.has(Id), signal);
+  return claims.map((claim) => ({
+    level: 'blocker',
+    code: 'place-in-use',
+    subject: claim.mount.name,
+    message: claimText(claim),
+  }));
 }
 
 async function spaceNeed(

@@ -3,15 +3,20 @@ import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { type EnsuredImage, ensureImage } from '../image/index.ts';
+import { Serial } from '../migrations/serial.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { matchingBase, moveBaseIn } from './bases.ts';
+import { refuseClaimed } from './claims.ts';
 import { createBody } from './create-body.ts';
 import { inspectOf, migrationMark } from './definition-parts.ts';
 import { closeGate, stagedGate } from './gate.ts';
 import { resolved } from './host-paths.ts';
 import { ensureNetworks } from './networks.ts';
-import { adding, emptyTarget, targetOf, updateTarget } from './records.ts';
+import { adding, definitionOf, emptyTarget, targetOf, updateTarget } from './records.ts';
 import { ensureBindPath, ensureVolume } from './target-data.ts';
+
+/** From looking whether a place is free until a container refers to it, no other migration may look. */
+const places = new Serial();
 
 /**
  * Makes everything that the container needs on this host, and the container, and starts nothing. What is going to be
@@ -33,17 +38,29 @@ export async function stage(
     throw new CargoError('PERMIT_REFUSED', 'this migration was abandoned on the target host: begin a new one');
   }
   const image = await stageImage(engine, context, definition);
+  const created = await places.run('places', () => occupy(engine, context, image, bases));
+  await findMounts(context, definition, created, bases);
+  await closeGate(await stagedGate(engine, created.Id, context));
+  return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
+}
+
+async function occupy(
+  engine: Engine,
+  context: StepContext,
+  image: EnsuredImage,
+  bases: readonly Base[],
+): Promise<ContainerInspect> {
+  const definition = definitionOf(context);
+  context.signal.throwIfAborted();
   say(context, 'making networks and volumes');
+  await refuseClaimed(engine, context, bases, temporaryName(definition.name, context.migrationId));
   await ensureNetworks(engine, context, definition);
   for (const mount of definition.mounts) {
     if (mount.kind === 'bind') await ensureBindPath(context, mount, bases);
     else if (!mount.anonymous) await ensureVolume(engine, context, mount, bases);
   }
   say(context, 'creating the container');
-  const created = await stageContainer(engine, context, definition, image);
-  await findMounts(context, definition, created, bases);
-  await closeGate(await stagedGate(engine, created.Id, context));
-  return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
+  return stageContainer(engine, context, definition, image);
 }
 
 function stageImage(engine: Engine, context: StepContext, definition: ContainerDefinition): Promise<EnsuredImage> {

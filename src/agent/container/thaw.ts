@@ -15,10 +15,11 @@ export async function thaw(engine: Engine, context: StepContext): Promise<StepOu
   return { running: inspect?.State.Running ?? false };
 }
 
-/** The order is that of `freeze`, backwards; whatever was not done is not undone. */
+/** The order is that of `freeze`, backwards; whatever was not done is not undone. A container that was removed is gone. */
 export async function thawContainer(engine: Engine, frozen: Frozen, signal: AbortSignal): Promise<void> {
   await openGate(frozen.movedAside);
-  const inspect = await engine.inspect(frozen.containerId, signal);
+  const inspect = await engine.findContainer(frozen.containerId, signal);
+  if (inspect === null) return;
   if (inspect.Name !== `/${frozen.originalName}`) {
     await engine.rename(frozen.containerId, frozen.originalName, signal);
   }

@@ -12,7 +12,7 @@ import { retrying } from './retry.ts';
 import { isTimeToSwitch } from './rounds.ts';
 
 /** How long a step that fails for want of a connection, a peer or a daemon is tried again before the way back, ms. */
-export type Patience = { stagingMs: number; switchingMs: number };
+export type Patience = { stagingMs: number; switchingMs: number; clearingMs: number };
 
 export type DriverPorts = {
   hosts: Hosts;
@@ -23,7 +23,7 @@ export type DriverPorts = {
 };
 
 /** While the source runs a lost agent costs nothing but time; while it is stopped every second is downtime. */
-export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000 };
+export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000, clearingMs: 30_000 };
 /** Between asking a target that contradicts itself: it has started, and its start has failed. */
 const RECHECK_MS = 1_000;
 const COPY_KEY = /^copy-/;
@@ -58,6 +58,7 @@ export class Driver {
   /** Returns when the migration is out of the server's hands: copied, rolled back or failed. Throws when the server stops. */
   async run(): Promise<void> {
     const migration = await this.#get();
+    if (migration.clearing) return this.#clear(Number.POSITIVE_INFINITY);
     if (migration.undoing !== null) return this.#undo(migration.undoing);
     try {
       await this.#forward(migration.phase);
@@ -117,7 +118,8 @@ export class Driver {
    * Once this was sent the container may run at the target and serve its clients: only a definite answer of the agent
    * leads on or back, however long it takes, and a cancel comes too late.
    */
-  #start(healthTimeoutMs: number): Promise<StepOutput<'start'>> {
+  async #start(healthTimeoutMs: number): Promise<StepOutput<'start'>> {
+    await this.#update({ startSent: true });
     const limits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };
     return this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
@@ -163,35 +165,50 @@ export class Driver {
   }
 
   /**
-   * Back to where it was. Whatever fails on the way back is tried again until it succeeds, with what it waits for shown. First the target must refuse the permit for ever; only its answer
-   * lets the source resume. What is left at the target is cleared when the source runs again. A
-   * target that turns out to have started is the container's home: then the way is forward.
+   * Back to where it was. Whatever fails on the way back is tried again until it succeeds, with what it waits for shown.
+   * Once the target was told to start it must first refuse the permit for ever; only its answer lets the source resume.
+   * What is left at the target is cleared when the source runs again, and a target that is away then is not waited for.
    */
   async #undo(failure: Failure): Promise<void> {
-    const patient = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true, untilDone: true };
-    const { phase, definition } = await this.#get();
-    while (!(await this.#hasRefused(patient))) {
+    const { phase, definition, startSent } = await this.#get();
+    while (startSent && !(await this.#hasRefused())) {
       if (await this.#hasStartedAfterAll(healthLimitMs(definition))) return;
     }
-    await this.#atSource('thaw', 'thaw', {}, patient);
+    await this.#atSource('thaw', 'thaw', {}, ON_THE_WAY_BACK);
     await this.#update({ activity: 'the container is on the source as before; clearing the target' });
-    await this.#atTarget('abandon', 'abandon', {}, patient);
+    const isCleared = await this.#clear(this.#ports.patience.clearingMs).then(
+      () => true,
+      () => false,
+    );
+    this.#shutdown.throwIfAborted();
+    const activity = 'rolled back: the container is on the source as before';
     await this.#update({
       phase: phase === 'planned' ? 'failed' : 'rolled-back',
-      activity: 'rolled back: the container is on the source as before',
+      activity: isCleared ? activity : `${activity}; the target is cleared as soon as it can be reached`,
+      clearing: !isCleared,
       error: failure,
       undoing: null,
       targetContainerId: null,
       movedAs: null,
       leftAtSource: [],
     });
+    if (isCleared) await this.#forget();
+    else await this.#clear(Number.POSITIVE_INFINITY);
+  }
+
+  /** Removes what was staged. The target refuses the permit by that, whatever may still be on its way to it. */
+  async #clear(patienceMs: number): Promise<void> {
+    await this.#atTarget('abandon', 'abandon', {}, { ...ON_THE_WAY_BACK, patienceMs });
+    const { clearing } = await this.#get();
+    if (!clearing) return;
+    await this.#update({ clearing: false, activity: 'rolled back: the container is on the source as before' });
     await this.#forget();
   }
 
   /** False when the target answers that the container has started there. */
-  async #hasRefused(patient: StepLimits): Promise<boolean> {
+  async #hasRefused(): Promise<boolean> {
     try {
-      await this.#atTarget('refuse', 'refuse', {}, patient);
+      await this.#atTarget('refuse', 'refuse', {}, ON_THE_WAY_BACK);
       return true;
     } catch (thrown) {
       if (CargoError.from(thrown).code !== 'TARGET_STARTED') throw thrown;
@@ -293,3 +310,5 @@ export class Driver {
 
 /** `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. */
 type StepLimits = { patienceMs: number; uncancellable?: boolean; untilDone?: boolean };
+
+const ON_THE_WAY_BACK: StepLimits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true, untilDone: true };

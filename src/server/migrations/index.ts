@@ -119,7 +119,10 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       const active = running.get(id);
       if (!openPhases.includes(before.phase) || active === undefined) throw tooLate(before);
       active.cancel.abort(new CargoError('CANCELLED', 'cancelled by an operator'));
-      const ended = await until(id, ({ phase }) => !openPhases.includes(phase), AbortSignal.timeout(CANCEL_LIMIT_MS));
+      const limit = AbortSignal.timeout(CANCEL_LIMIT_MS);
+      const ended = await until(id, ({ phase }) => !openPhases.includes(phase), limit).catch(async (error: unknown) => {
+        throw limit.aborted ? stillCancelling(await migrations.get(id)) : error;
+      });
       if (runningAtTarget.includes(ended.phase)) throw tooLate(ended);
       return ended;
     },
@@ -128,7 +131,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 
     async resume() {
       for (const migration of await migrations.list()) {
-        if (!openPhases.includes(migration.phase)) continue;
+        if (!openPhases.includes(migration.phase) && !migration.clearing) continue;
         await migrations.update(migration.id, { epoch: migration.epoch + 1 });
         log.info({ migration: migration.id, phase: migration.phase }, 'migration is taken up again');
         drive(migration.id);
@@ -183,6 +186,8 @@ function newMigration({ plan, definition, source, target, bases }: Planned, opti
     bases,
     leftAtSource: [],
     frozenAtMs: null,
+    startSent: false,
+    clearing: false,
     undoing: null,
   };
 }
@@ -206,6 +211,11 @@ function failureOf(migration: Migration): CargoError {
   return new CargoError(code === 'INTERNAL' ? 'MIGRATION_FAILED' : code, message, {
     details: { migration: migration.id, cause },
   });
+}
+
+function stillCancelling({ container, activity }: StoredMigration): CargoError {
+  const message = `${container} is not back yet: ${activity}; \`cargoctl status ${container}\` shows how it goes on`;
+  return new CargoError('TIMED_OUT', message);
 }
 
 function tooLate(migration: Migration): CargoError {

@@ -94,12 +94,11 @@ async function refuseKnown(migrations: MigrationStore, source: Host, containerId
 
 /** What an earlier migration of the same container left at the target: volumes by name, anonymous ones by mount point. */
 function basesFor(definition: ContainerDefinition, known: readonly Base[]): Base[] {
-  return known.filter((base) =>
+  const ofContainer = known.filter(({ containerName }) => containerName === definition.name);
+  return ofContainer.filter((base) =>
     definition.mounts.some((mount) => {
-      if (mount.kind !== base.kind) return false;
-      if (!mount.anonymous && !base.anonymous) return mount.name === base.name;
-      const sameContainer = base.containerName === definition.name;
-      return mount.anonymous && base.anonymous && sameContainer && overlap(mount.destinations, base.destinations);
+      if (mount.kind !== base.kind || mount.anonymous !== base.anonymous) return false;
+      return mount.anonymous ? overlap(mount.destinations, base.destinations) : mount.name === base.name;
     }),
   );
 }

@@ -10,12 +10,25 @@ export const StoredMigration = Migration.extend({
   bases: z.array(Base).describe('What an earlier migration left at the target.'),
   leftAtSource: z.array(Base).describe('What this migration leaves at the source.'),
   frozenAtMs: z.number().nullable().describe('Server clock when the freeze was first ordered, ms since the epoch.'),
+  startSent: z.boolean().describe('Set before the target is first told to start: until then it can’t have.'),
+  clearing: z.boolean().describe('Rolled back, and what was staged at the target is still to be removed.'),
   undoing: Failure.nullable().describe('Set before the first act of a roll-back: from then on it only goes back.'),
 });
 export type StoredMigration = z.infer<typeof StoredMigration>;
 
 /** What the API shows of it. */
 export function toView(stored: StoredMigration): Migration {
-  const { epoch: _, definition: __, force: ___, bases, leftAtSource, frozenAtMs, undoing, ...view } = stored;
+  const {
+    epoch: _,
+    definition: __,
+    force: ___,
+    bases,
+    leftAtSource,
+    frozenAtMs,
+    startSent,
+    clearing,
+    undoing,
+    ...view
+  } = stored;
   return view;
 }

@@ -10,7 +10,7 @@ import { type FaultKind, steps, TwoHosts, TwoRunners } from './two-hosts.ts';
 
 const log = pino({ level: 'silent' });
 const options = MigrateOptions.parse({ container: 'db', target: 'h2' });
-const patience = { stagingMs: 300, switchingMs: 300 };
+const patience = { stagingMs: 300, switchingMs: 300, clearingMs: 300 };
 const kinds: FaultKind[] = [
   'request lost',
   'answer lost',
@@ -90,11 +90,20 @@ test.each(['request lost', 'answer lost'] as const)(
   },
 );
 
-test.each(['refuse', 'thaw', 'abandon'])('the way back does not end at a failure of %s', async (key) => {
-  const world = new TwoHosts({ key, kind: 'fails', times: 3 }, { alsoFails: 'copy-3' });
+test.each(['refuse', 'thaw'])('the way back does not end at a failure of %s', async (key) => {
+  const world = new TwoHosts({ key, kind: 'fails', times: 3 }, { alsoFails: 'start' });
   const ended = await play(world);
   expectOneHome(world, ended);
-  expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: 'copy-3 failed' } });
+  expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: 'start failed' } });
+});
+
+test('a target that is lost before it was told to start keeps nobody waiting', async () => {
+  const world = new TwoHosts({ key: 'abandon', kind: 'request lost', times: 1_000 }, { alsoFails: 'copy-3' });
+  const ended = await play(world);
+  expect(ended).toMatchObject({ phase: 'rolled-back', activity: expect.stringContaining('cleared as soon as') });
+  expect(world.source).toEqual({ running: true, frozen: false });
+  expect(world.asked.has('refuse'), 'it was never told to start').toBe(false);
+  expect(world.target.staged).toBe(true);
 });
 
 const delayedStart = { key: 'start', kind: 'request delayed', times: 1 } as const;
