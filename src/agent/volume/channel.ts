@@ -82,7 +82,7 @@ class Channel {
       workerData: { job: options.job, control: this.#control },
       trackUnmanagedFds: false,
       // What the worker allocates dies young; a large nursery would only add to the agent's memory.
-      resourceLimits: { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 512 },
+      resourceLimits: { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 128 },
     });
     this.#workerEnded = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#outlet = options.socket === null ? null : new FrameOutlet(options.socket, options.bwlimit);

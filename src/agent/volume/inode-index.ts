@@ -4,12 +4,13 @@ const MAX_LOAD = 0.75;
 const OFFSET_UNIT = 8;
 
 /**
- * Inode number → offset of the record of its first name, in typed arrays: 17 bytes a slot instead of an object per file.
+ * Inode number → offset of the record of its first name, in typed arrays: 13 bytes a slot instead of an object per file.
  * `match` and `marks` belong to the comparison of two trees and are valid once the table no longer grows.
  */
 export class InodeIndex {
   #low: Uint32Array;
-  #high: Uint32Array;
+  /** Empty until a number needs more than 32 bits, which on most file systems none does. */
+  #high: Uint32Array = new Uint32Array(0);
   #offset: Uint32Array;
   #match = new Uint32Array(0);
   #marks = new Uint8Array(0);
@@ -18,7 +19,6 @@ export class InodeIndex {
   constructor(expected = 1024) {
     const slots = Math.max(1024, Math.ceil(expected / MAX_LOAD));
     this.#low = new Uint32Array(slots);
-    this.#high = new Uint32Array(slots);
     this.#offset = new Uint32Array(slots);
   }
 
@@ -31,7 +31,7 @@ export class InodeIndex {
     const slots = this.#offset.length;
     for (let slot = start(low, high, slots); ; slot = slot + 1 === slots ? 0 : slot + 1) {
       if (this.#offset[slot] === 0) return -1;
-      if (this.#low[slot] === low && this.#high[slot] === high) return slot;
+      if (this.#low[slot] === low && (this.#high[slot] ?? 0) === high) return slot;
     }
   }
 
@@ -72,21 +72,26 @@ export class InodeIndex {
     const slots = this.#offset.length;
     let slot = start(low, high, slots);
     while (this.#offset[slot] !== 0) {
-      if (this.#low[slot] === low && this.#high[slot] === high) return false;
+      if (this.#low[slot] === low && (this.#high[slot] ?? 0) === high) return false;
       slot = slot + 1 === slots ? 0 : slot + 1;
     }
     this.#low[slot] = low;
-    this.#high[slot] = high;
+    if (high !== 0) this.#setHigh(slot, high);
     this.#offset[slot] = unit;
     this.#count += 1;
     return true;
+  }
+
+  #setHigh(slot: number, high: number): void {
+    if (this.#high.length === 0) this.#high = new Uint32Array(this.#offset.length);
+    this.#high[slot] = high;
   }
 
   #grow(): void {
     const [low, high, offset] = [this.#low, this.#high, this.#offset];
     const slots = Math.ceil(offset.length * 1.6);
     this.#low = new Uint32Array(slots);
-    this.#high = new Uint32Array(slots);
+    this.#high = new Uint32Array(0);
     this.#offset = new Uint32Array(slots);
     this.#count = 0;
     for (let slot = 0; slot < offset.length; slot += 1) {

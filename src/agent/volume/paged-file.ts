@@ -7,7 +7,8 @@ type Page = { bytes: Buffer; dirty: boolean };
 
 /**
  * A file of records that don't cross page borders, read, changed and grown through a small cache, so that a manifest of
- * any length costs 3 MiB of memory. A page handed out stays readable for ever, but is written only through `change`.
+ * any length costs 3 MiB of memory. A page handed out stays valid while fewer than CACHED_PAGES others are looked at (its
+ * memory is then used again), which is more than the handling of any one entry does; it is written only through `change`.
  */
 export class PagedFile {
   readonly path: string;
@@ -71,8 +72,9 @@ export class PagedFile {
     if (number === this.#lastNumber) return this.#last;
     let page = this.#pages.get(number);
     if (page === undefined) {
-      if (this.#pages.size >= CACHED_PAGES) this.#evictOldest();
-      page = { bytes: this.#read(number), dirty: false };
+      const bytes = this.#pages.size < CACHED_PAGES ? Buffer.allocUnsafeSlow(FILE_PAGE_BYTES) : this.#evictOldest();
+      this.#load(number, bytes);
+      page = { bytes, dirty: false };
     } else {
       this.#pages.delete(number);
     }
@@ -82,18 +84,19 @@ export class PagedFile {
     return page;
   }
 
-  #evictOldest(): void {
+  /** Frees the page that was not looked at for longest; returns its memory. */
+  #evictOldest(): Buffer {
     for (const [number, page] of this.#pages) {
       this.#write(number, page);
       this.#pages.delete(number);
-      return;
+      return page.bytes;
     }
+    return Buffer.allocUnsafeSlow(FILE_PAGE_BYTES);
   }
 
-  #read(number: number): Buffer {
-    const bytes = Buffer.alloc(FILE_PAGE_BYTES);
-    readSync(this.#fd, bytes, 0, FILE_PAGE_BYTES, number * FILE_PAGE_BYTES);
-    return bytes;
+  #load(number: number, bytes: Buffer): void {
+    const length = readSync(this.#fd, bytes, 0, FILE_PAGE_BYTES, number * FILE_PAGE_BYTES);
+    bytes.fill(0, length);
   }
 
   #write(number: number, page: Page): void {
