@@ -14,7 +14,7 @@
  * one inode of the source, and all its other names are cut, writing into it changes nothing else.
  */
 import { BlockCursor } from './block-cursor.ts';
-import { BLOCK_DEVICE, CHARACTER_DEVICE, FILE, SYMLINK } from './format.ts';
+import { BLOCK_DEVICE, CHARACTER_DEVICE, DIRECTORY, FILE, SYMLINK } from './format.ts';
 import { FOREIGN, LINK, RACY, RecordView, STALE } from './record.ts';
 import { ROOT, type Tree, type Visitor, walkDirectories } from './tree.ts';
 
@@ -176,7 +176,7 @@ export class Comparison {
     else index.mark(slot, (index.marksOf(slot) & ADDED) === 0 ? ADDED : ADDED_AGAIN);
     const partnerOffset = this.partnerOf(slot);
     if (partnerOffset !== NONE && (index.marksOf(slot) & ADDED) !== 0) outlook.hasMoves = true;
-    if (after.has(LINK)) return;
+    if (after.has(LINK) || after.type === DIRECTORY) return;
     if (partnerOffset !== NONE && this.isUnchanged(partner.moveTo(this.before.file, partnerOffset), after)) return;
     outlook.files += 1;
     if (after.type === FILE) outlook.bytes += Math.min(after.size, after.allocatedBytes);

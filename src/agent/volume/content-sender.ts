@@ -117,13 +117,13 @@ export class ContentSender {
     const holder = dirfd === null ? null : entryPath(dirfd, this.#localName(after));
     const hasAttributes = this.#recordXattrs(after, before, isSettled, holder);
     if (isSettled) return;
+    writer.progress.filesDone += 1;
     const xattrsDiffer = before === null || !before.xattrDigest.equals(after.xattrDigest);
     if (before === null) this.#beginNew(after);
     else if (xattrsDiffer || before.has(STALE) || !before.hasSameMetadata(after)) writer.beginTouch(after.name, after);
     else return;
     if (xattrsDiffer && hasAttributes && holder !== null) this.#sendXattrs(after, holder);
     writer.done(xattrsDiffer);
-    writer.progress.filesDone += 1;
   }
 
   #beginNew(after: RecordView): void {

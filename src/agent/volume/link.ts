@@ -76,8 +76,10 @@ export class Link {
     this.#post({ type: 'consumed', buffer: frame.buffer }, [frame.buffer]);
   }
 
-  report(progress: RoundProgress): void {
-    this.#post({ type: 'progress', progress });
+  /** The totals were estimated before the files were read: what is done never shows as more. */
+  report({ filesDone, filesTotal, bytesDone, bytesTotal }: RoundProgress): void {
+    const done = { filesDone: Math.min(filesDone, filesTotal), bytesDone: Math.min(bytesDone, bytesTotal) };
+    this.#post({ type: 'progress', progress: { ...done, filesTotal, bytesTotal } });
   }
 
   #post(message: FromWorker, transfer: ArrayBuffer[] = []): void {

@@ -1,0 +1,56 @@
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { measureTree, type RoundProgress, receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
+import { socketPair, TreePair } from './rounds.ts';
+
+const signal = (): AbortSignal => AbortSignal.timeout(60_000);
+
+test('a tree is measured in entries and allocated bytes, hard links once, holes not at all', async () => {
+  using pair = new TreePair();
+  fs.mkdirSync(join(pair.source, 'dir'));
+  fs.writeFileSync(join(pair.source, 'dir/file'), Buffer.alloc(100_000, 'x'));
+  fs.linkSync(join(pair.source, 'dir/file'), join(pair.source, 'link'));
+  fs.writeFileSync(join(pair.source, 'sparse'), '');
+  fs.truncateSync(join(pair.source, 'sparse'), 1 << 30);
+  expect(await measureTree({ path: pair.source, isFile: false }, signal())).toEqual({ files: 4, bytes: 102_400 });
+  const file = { path: join(pair.source, 'link'), isFile: true };
+  expect(await measureTree(file, signal())).toEqual({ files: 1, bytes: 102_400 });
+});
+
+test('what is no directory is told with its path', async () => {
+  const root = { path: '/var/tmp/there/is/nothing', isFile: false };
+  await expect(measureTree(root, signal())).rejects.toThrow(/\/var\/tmp\/there\/is\/nothing is not a directory/);
+});
+
+test('both sides report the same way to the end', async () => {
+  using pair = new TreePair();
+  for (let i = 0; i < 40; i += 1) fs.writeFileSync(join(pair.source, `file-${i}`), Buffer.alloc(300_000, i));
+  const [left, right] = await socketPair();
+  const seen: Record<'source' | 'target', RoundProgress[]> = { source: [], target: [] };
+  const common = { round: 1, signal: signal() };
+  await Promise.all([
+    sendRound({
+      ...common,
+      socket: left,
+      root: { path: pair.source, isFile: false },
+      stateDir: join(pair.directory, 's'),
+      final: true,
+      bwlimit: null,
+      onProgress: (progress) => seen.source.push(progress),
+    }),
+    receiveRound({
+      ...common,
+      socket: right,
+      root: { path: pair.target, isFile: false },
+      stateDir: join(pair.directory, 't'),
+      onProgress: (progress) => seen.target.push(progress),
+    }),
+  ]);
+  left.destroy();
+  right.destroy();
+  const whole = { filesDone: 40, filesTotal: 40, bytesDone: 12_000_000, bytesTotal: 12_000_000 };
+  expect(seen.source.at(-1)).toEqual(whole);
+  expect(seen.target.at(-1)).toEqual(whole);
+  expect(seen.target.length).toBeGreaterThan(5);
+});
