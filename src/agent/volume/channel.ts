@@ -1,10 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import { FrameAssembler, type ReceivedFrame } from './frame-assembler.ts';
 import { FrameOutlet } from './frame-outlet.ts';
 import { encodeHeader, frameKinds } from './frames.ts';
+import { takeWorker } from './spare-worker.ts';
 import {
   type FromWorker,
   type RoundProgress,
@@ -13,6 +14,7 @@ import {
   STOP,
   type ToWorker,
   type TreeSize,
+  type WorkerData,
   type WorkerJob,
 } from './worker-messages.ts';
 
@@ -77,17 +79,12 @@ class Channel {
     this.#options = options;
     this.#patience = options.patience ?? defaultPatience;
     this.outcome = this.#settled.promise;
-    // Descriptors opened through koffi are unknown to Node's tracking; ours are closed by the worker itself.
-    this.#worker = new Worker(new URL('./worker.ts', import.meta.url), {
-      workerData: { job: options.job, control: this.#control },
-      trackUnmanagedFds: false,
-      // What the worker allocates dies young; a large nursery would only add to the agent's memory.
-      resourceLimits: { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 128 },
-    });
+    this.#worker = takeWorker();
     this.#workerEnded = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     this.#outlet = options.socket === null ? null : new FrameOutlet(options.socket, options.bwlimit);
     this.#pulse = setInterval(() => this.#beat(), Math.max(10, Math.min(1000, this.#patience.pingMs / 2)));
     this.#listen();
+    this.#worker.postMessage({ job: options.job, control: this.#control } satisfies WorkerData);
   }
 
   #listen(): void {

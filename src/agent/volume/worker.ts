@@ -1,4 +1,4 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { CargoError } from '../../api/cargo-error.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { Link, Stopped } from './link.ts';
@@ -7,11 +7,8 @@ import { receiveRoundInWorker } from './receive-round.ts';
 import { sendRoundInWorker } from './send-round.ts';
 import type { FromWorker, RoundStats, TreeSize, WorkerData, WorkerJob } from './worker-messages.ts';
 
-/** Entry point of the worker thread: one job, then the end. */
-function main(): void {
-  const port = parentPort;
-  if (port === null) throw new Error('this file runs in a worker thread');
-  const { job, control }: WorkerData = workerData;
+/** One job, then the end: nothing keeps the thread after it. */
+function work(port: MessagePort, { job, control }: WorkerData): void {
   const post = (message: FromWorker): void => port.postMessage(message);
   try {
     post({ type: 'done', result: run(job, new Link(port, control)) });
@@ -46,4 +43,7 @@ function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-main();
+/** Entry point of the worker thread, which waits for its job with all code loaded. */
+if (parentPort === null) throw new Error('this file runs in a worker thread');
+const port = parentPort;
+port.once('message', (data: WorkerData) => work(port, data));
