@@ -23,8 +23,10 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     echo 'set POSTGRES_PASSWORD (or POSTGRES_HOST_AUTH_METHOD=trust)' >&2
     exit 1
   fi
-  password_file=$(as_postgres mktemp)
+  # Filled before it is given away: with fs.protected_regular root may not write to another user's file in /tmp.
+  password_file=$(mktemp)
   printf '%s\n' "${POSTGRES_PASSWORD:-none}" >"$password_file"
+  chown postgres "$password_file"
   as_postgres initdb --pgdata="$PGDATA" --username="$user" --pwfile="$password_file" \
     --auth-local=trust --auth-host="$method" >/dev/null
   rm "$password_file"
