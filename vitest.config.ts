@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
-      { test: { name: 'kernel', include: ['test/system/volume/**/*.test.ts'], ...real } },
+      { test: { name: 'kernel', include: ['test/system/{volume,agent}/**/*.test.ts'], ...real } },
       { test: { name: 'lab', include: ['test/system/lab/**/*.test.ts'], ...real } },
       {
         test: {

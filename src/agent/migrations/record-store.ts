@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { replaceDurably, syncDirectory } from '../../files/durable-file.ts';
+import { DiskReserve } from './disk-reserve.ts';
 import { MigrationRecord } from './record.ts';
 import { Serial } from './serial.ts';
 
@@ -18,16 +19,20 @@ type Entry = { kind: 'record'; record: MigrationRecord } | { kind: 'damaged'; pa
 export class RecordStore {
   readonly #root: string;
   readonly #entries: Map<string, Entry>;
+  readonly #reserve: DiskReserve;
   readonly #serial = new Serial();
 
-  private constructor(root: string, entries: Map<string, Entry>) {
+  private constructor(root: string, entries: Map<string, Entry>, reserve: DiskReserve) {
     this.#root = root;
+    this.#reserve = reserve;
     this.#entries = entries;
   }
 
   /** A damaged record is logged and makes the calls for its migration fail; it doesn't keep the others from going on. */
   static async open(root: string, log: Logger): Promise<RecordStore> {
     await mkdir(root, { recursive: true, mode: 0o700 });
+    const reserve = new DiskReserve(`${root}.reserve`);
+    await reserve.keep();
     const entries = new Map<string, Entry>();
     for (const id of await readdir(root)) {
       const entry = await readEntry(root, id);
@@ -36,7 +41,7 @@ export class RecordStore {
       if (entry?.kind === 'damaged')
         log.error({ migration: id, path: entry.path }, 'the record of a migration is damaged');
     }
-    return new RecordStore(root, entries);
+    return new RecordStore(root, entries, reserve);
   }
 
   directory(id: string): string {
@@ -87,11 +92,13 @@ export class RecordStore {
       this.#entries.delete(id);
       await rm(this.directory(id), { recursive: true, force: true });
       await syncDirectory(this.#root);
+      await this.#reserve.keep();
     });
   }
 
   async #save(record: MigrationRecord): Promise<MigrationRecord> {
-    await replaceDurably(join(this.directory(record.id), 'record.json'), JSON.stringify(record));
+    const path = join(this.directory(record.id), 'record.json');
+    await this.#reserve.through(() => replaceDurably(path, JSON.stringify(record)));
     this.#entries.set(record.id, { kind: 'record', record });
     return record;
   }
