@@ -2,10 +2,11 @@ import { lstat, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerDefinition } from '../../api/container-definition.ts';
+import { syncDirectory } from '../../files/durable-file.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { migrationMark } from './definition-parts.ts';
-import { isMissing, syncDirectory } from './host-paths.ts';
+import { isMissing } from './host-paths.ts';
 
 /**
  * The gate: what keeps a moved container from being started again on the host it left, by whatever name or id, by a

@@ -1,5 +1,4 @@
-import { constants } from 'node:fs';
-import { lstat, open, realpath } from 'node:fs/promises';
+import { lstat, realpath } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /** True where `path` is `base` or lies below it. Both absolute and resolved. */
@@ -21,16 +20,6 @@ export async function resolved(path: string): Promise<string> {
     if (parent === path) return path;
     const above = await resolved(parent);
     return `${above === '/' ? '' : above}/${path.slice(parent === '/' ? 1 : parent.length + 1)}`;
-  }
-}
-
-/** Makes a rename or a new entry in this directory survive a power cut. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, constants.O_RDONLY | constants.O_DIRECTORY);
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
   }
 }
 

@@ -2,10 +2,11 @@ import { lstat, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, DataMount } from '../../api/container-definition.ts';
+import { syncDirectory } from '../../files/durable-file.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { matchingBase, moveBaseIn } from './bases.ts';
-import { exists, syncDirectory } from './host-paths.ts';
+import { exists } from './host-paths.ts';
 import { adding, targetOf, updateTarget } from './records.ts';
 
 /** Has a named volume on this host: an empty one with the source's name and labels, or the one that is the base. */
