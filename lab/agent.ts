@@ -5,6 +5,7 @@ import { Host } from '../src/api/host.ts';
 import { callServer, serverUrl } from './call-server.ts';
 import { processesOf } from './cgroup.ts';
 import { hostRoot, requireInit } from './enter.ts';
+import { FAULT_POINTS, hostFaultPoints } from './fault-points.ts';
 import { createJoinToken } from './server.ts';
 import { serviceGroup, startService, stopService } from './service.ts';
 import type { Lab, LabHost } from './state.ts';
@@ -25,12 +26,13 @@ export async function giveJoinToken(lab: Lab, host: LabHost): Promise<void> {
 }
 
 export async function startAgent(lab: Lab, host: LabHost): Promise<void> {
-  await startService(lab, host, service, [
+  const command = [
     '/opt/cargo/bin/cargo-agent',
     ...['--server', serverUrl(lab), '--join-token-file', joinTokenFile],
     ...['--listen', '0.0.0.0:5005', '--advertise', `${host.address}:5005`, '--name', host.name],
     ...['--data-dir', '/var/lib/cargo', '--docker', 'unix:///var/run/docker.sock'],
-  ]);
+  ];
+  await startService(lab, host, service, command, lab.faultPoints ? { [FAULT_POINTS]: hostFaultPoints } : {});
 }
 
 export async function stopAgent(lab: Lab, host: LabHost): Promise<void> {

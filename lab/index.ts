@@ -7,6 +7,7 @@ export { dockerSocket, restartDocker, signalDocker } from './docker.ts';
 export { downLab } from './down.ts';
 export { findInit, hostRoot, requireInit } from './enter.ts';
 export { execInHost, runInHost } from './exec.ts';
+export { faultPointsOf, serverFaultPoints } from './fault-points.ts';
 export { cutPower } from './host.ts';
 export { type ImageName, loadImage } from './image/load.ts';
 export { linkIsUp, setLink } from './network.ts';

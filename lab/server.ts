@@ -6,6 +6,7 @@ import { CreateTokenResponse } from '../src/api/join.ts';
 import { callServer } from './call-server.ts';
 import { createCgroup, createServiceCgroup, foldersOf, processesOf } from './cgroup.ts';
 import { hostGroup } from './enter.ts';
+import { FAULT_POINTS, serverFaultPoints } from './fault-points.ts';
 import { connect } from './network.ts';
 import { cloneRoot, serverDir } from './paths.ts';
 import { serviceGroup, stopService } from './service.ts';
@@ -31,13 +32,14 @@ function networkHolder(lab: Lab): number | undefined {
 }
 
 /** Starts a command that outlives this process, with these cgroup.procs files joined first. */
-function spawnDetached(groups: readonly string[], command: readonly string[], log: string): void {
+function spawnDetached(groups: readonly string[], command: readonly string[], log: string, env = process.env): void {
   const output = openSync(log, 'a', 0o600);
   const script = 'while [ "$1" != -- ]; do echo $$ >"$1" || exit 125; shift; done; shift; exec "$@"';
   const procs = groups.map((folder) => join(folder, 'cgroup.procs'));
   const child = spawn('sh', ['-c', script, 'sh', ...procs, '--', ...command], {
     cwd: '/',
     detached: true,
+    env,
     stdio: ['ignore', output, output],
   });
   child.unref();
@@ -61,7 +63,8 @@ export async function startServer(lab: Lab): Promise<void> {
   const command = [join(cloneRoot, 'bin/cargo-server'), '--listen', `${lab.server.address}:5000`];
   const dataDir = ['--data-dir', join(serverDir(lab.name), 'data')];
   const group = createServiceCgroup(serverGroup(lab));
-  spawnDetached([group], ['nsenter', `--target=${holder}`, '--net', ...command, ...dataDir], serverLog(lab));
+  const env = lab.faultPoints ? { ...process.env, [FAULT_POINTS]: serverFaultPoints(lab) } : process.env;
+  spawnDetached([group], ['nsenter', `--target=${holder}`, '--net', ...command, ...dataDir], serverLog(lab), env);
   const deadline = performance.now() + 1000;
   await waitUntil('cargo-server answers', 30_000, async () => {
     if (serverProcess(lab) === undefined && performance.now() > deadline) {

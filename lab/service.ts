@@ -16,11 +16,12 @@ export async function startService(
   host: LabHost,
   service: string,
   command: readonly string[],
+  env: Record<string, string> = {},
 ): Promise<void> {
   // The shell ends at once, so the command becomes a child of the host's own process 1.
   const script = 'log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 &';
   const wrapped = ['sh', '-c', script, 'sh', logFile(service), ...command];
-  const [shell, ...args] = enterCommand(lab, host, wrapped, { service });
+  const [shell, ...args] = enterCommand(lab, host, wrapped, { service, env });
   await run(shell, args);
 }
 

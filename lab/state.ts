@@ -34,6 +34,7 @@ export const Lab = z.object({
   fs: FileSystem,
   diskBytes: z.int(),
   bare: z.boolean(),
+  faultPoints: z.boolean().default(false).describe('Its processes stop where a test wants to strike.'),
   bridge: z.string(),
   gateway: z.ipv4().describe("The machine's own address on the bridge."),
   prefixLength: z.int(),

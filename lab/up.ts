@@ -8,15 +8,33 @@ import { createServerNetwork, startServer } from './server.ts';
 import { type FileSystem, findLab, type Lab, LabName, lockLabs, saveLab, shortId } from './state.ts';
 import { hostTree } from './tree.ts';
 
-export type UpOptions = { name: string; hosts: number; fs: FileSystem; diskBytes: number; bare: boolean };
+export type UpOptions = {
+  name: string;
+  hosts: number;
+  fs: FileSystem;
+  diskBytes: number;
+  bare: boolean;
+  faultPoints?: boolean;
+};
 
 function planLab(options: UpOptions, subnet: string): Lab {
   const id = shortId(options.name);
   const place = (name: string, last: number) => ({ name, address: `${subnet}.${last}`, link: `cl${id}${name}` });
   const hosts = Array.from({ length: options.hosts }, (_, index) => place(`h${index + 1}`, 11 + index));
-  const { name, fs, diskBytes, bare } = options;
+  const { name, fs, diskBytes, bare, faultPoints = false } = options;
   const server = { ...place('server', 2), link: `cl${id}s` };
-  return { name, fs, diskBytes, bare, bridge: `cl${id}`, gateway: `${subnet}.1`, prefixLength, server, hosts };
+  return {
+    name,
+    fs,
+    diskBytes,
+    bare,
+    faultPoints,
+    bridge: `cl${id}`,
+    gateway: `${subnet}.1`,
+    prefixLength,
+    server,
+    hosts,
+  };
 }
 
 /** Takes names and addresses that no other lab has. @throws CargoError WRONG_PHASE when the lab is there already. */

@@ -5,7 +5,7 @@ import { FileSystem } from '../state.ts';
 import { upLab } from '../up.ts';
 import { type NameOption, nameOption, type Register } from './options.ts';
 
-type Options = NameOption & { hosts: number; fs: FileSystem; disk: number; bare?: true };
+type Options = NameOption & { hosts: number; fs: FileSystem; disk: number; bare?: boolean; faultPoints?: boolean };
 
 function hostCount(text: string): number {
   const count = Number(text);
@@ -32,8 +32,9 @@ export const registerUp: Register = (program) => {
     )
     .option('--disk <size>', 'size of each disk, which takes only the room that is used', diskSize, parseSize('20G'))
     .option('--bare', 'the hosts without Cargo')
-    .action(async ({ name, hosts, fs, disk, bare }: Options) => {
-      const lab = await upLab({ name, hosts, fs, diskBytes: disk, bare: bare ?? false });
+    .option('--fault-points', 'let tests hold the server and the agents at their fault points')
+    .action(async ({ name, hosts, fs, disk, bare = false, faultPoints = false }: Options) => {
+      const lab = await upLab({ name, hosts, fs, diskBytes: disk, bare, faultPoints });
       for (const host of lab.hosts) console.log(`${host.name} ${host.address}`);
     });
 };

@@ -1,6 +1,7 @@
 import { chmod, chown, readdir, rm, rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StepOutput } from '../../api/agent-steps.ts';
+import { reach } from '../../faults/reach.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { removeImages } from '../image/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
@@ -21,6 +22,7 @@ export async function abandon(engine: Engine, context: StepContext): Promise<Ste
   const target = targetOf(context);
   const container = await stagedContainer(engine, context, target);
   const removed = await removeContainer(engine, container, target, signal);
+  await reach('target.abandon.container-removed');
   for (const name of target.createdVolumes) if (await engine.removeVolume(name, signal)) removed.push(name);
   for (const name of target.createdNetworks) if (await engine.removeNetwork(name, signal)) removed.push(name);
   removed.push(...(await removePaths(context, target)));

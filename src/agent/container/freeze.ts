@@ -1,6 +1,7 @@
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
+import { reach } from '../../faults/reach.ts';
 import { type ContainerInspect, DEFAULT_STOP_SECONDS, type Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { movedName } from './definition-parts.ts';
@@ -30,6 +31,7 @@ export async function freeze(
   const began = performance.now();
   const stopped = await stop(engine, frozen.containerId, signal);
   const stopMs = performance.now() - began;
+  await reach('source.freeze.stopped');
   const forced = frozen.wasRunning && wasKilled(stopped);
   if (forced && !input.force) {
     await thawContainer(engine, frozen, signal);
@@ -38,6 +40,7 @@ export async function freeze(
   }
 
   if (stopped.Name !== `/${frozen.movedAs}`) await engine.rename(frozen.containerId, frozen.movedAs, signal);
+  await reach('source.freeze.renamed');
   await closeGate(frozen.movedAside);
   const exitCode = frozen.wasRunning ? stopped.State.ExitCode : null;
   const bases = basesOf(definition, frozen, context.migrationId);

@@ -1,6 +1,7 @@
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
+import { reach } from '../../faults/reach.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { type EnsuredImage, ensureImage } from '../image/index.ts';
 import { Serial } from '../migrations/serial.ts';
@@ -38,6 +39,7 @@ export async function stage(
     throw new CargoError('PERMIT_REFUSED', 'this migration was abandoned on the target host: begin a new one');
   }
   const image = await stageImage(engine, context, definition);
+  await reach('target.stage.image-loaded');
   const created = await places.run('places', () => occupy(engine, context, image, bases));
   await findMounts(context, definition, created, bases);
   await closeGate(await stagedGate(engine, created.Id, context));
@@ -93,6 +95,7 @@ async function stageContainer(
   const temporary = temporaryName(definition.name, context.migrationId);
   const existing = await engine.findContainer(known ?? temporary, signal);
   const id = existing?.Id ?? (await engine.createContainer(temporary, createBody(definition, image), signal));
+  await reach('target.stage.created');
   const restartPolicy = inspectOf(definition).HostConfig.RestartPolicy ?? { Name: 'no' };
   await updateTarget(context, () => ({ containerId: id, restartPolicy }));
   if (existing?.Name !== `/${definition.name}`) await engine.rename(id, definition.name, signal);

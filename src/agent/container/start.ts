@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
+import { reach } from '../../faults/reach.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { openGate, stagedGate } from './gate.ts';
@@ -28,7 +29,9 @@ export async function start(
   }
   if (containerId === null) throw new CargoError('WRONG_PHASE', 'there is no container to start: stage comes first');
   await updateTarget(context, () => ({ permit: 'used' }));
+  await reach('target.start.permit-used');
   await openGate(await stagedGate(engine, containerId, context));
+  await reach('target.start.gate-open');
   const result = definitionOf(context).running
     ? await startAndWatch(engine, containerId, input.healthTimeoutMs, context.signal)
     : ({ running: false, health: 'none', startMs: 0 } as const);
@@ -55,6 +58,7 @@ async function startAndWatch(
 ): Promise<StepOutput<'start'>> {
   const began = performance.now();
   await engine.start(id, signal);
+  await reach('target.start.started');
   let inspect = await engine.inspect(id, signal);
   const health = hasHealthCheck(inspect) ? 'healthy' : 'none';
   const up = performance.now();

@@ -1,4 +1,5 @@
 import type { StepOutput } from '../../api/agent-steps.ts';
+import { reach } from '../../faults/reach.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { openGate } from './gate.ts';
@@ -18,6 +19,7 @@ export async function thaw(engine: Engine, context: StepContext): Promise<StepOu
 /** The order is that of `freeze`, backwards; whatever was not done is not undone. A container that was removed is gone. */
 export async function thawContainer(engine: Engine, frozen: Frozen, signal: AbortSignal): Promise<void> {
   await openGate(frozen.movedAside);
+  await reach('source.thaw.gate-open');
   const inspect = await engine.findContainer(frozen.containerId, signal);
   if (inspect === null) return;
   if (inspect.Name !== `/${frozen.originalName}`) {

@@ -3,6 +3,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { StepCommand, StepName, StepProgress, StepReport } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
+import { type NamedStep, namedStep, type Side, sideOf } from '../../faults/points.ts';
+import { reach } from '../../faults/reach.ts';
 import type { MigrationRecord, StepOutcome } from './record.ts';
 import type { RecordStore } from './record-store.ts';
 import { Serial } from './serial.ts';
@@ -149,14 +151,18 @@ export class StepRunner {
       this.#running.set(id, before);
       return;
     }
+    const point = pointsOf(step, input);
+    await reach(`${point}.before`);
     const ended = await this.#outcomeOf(step, this.#context(id, running, signal, log), input);
     if (ended.state === 'failed' && this.#shutdown.signal.aborted) return;
+    await reach(`${point}.effect`);
     try {
       await this.#options.records.update(id, (record) => {
         const outcome: StepOutcome = { ...ended, epoch: running.epoch };
         return { ...record, outcomes: { ...record.outcomes, [key]: outcome } };
       });
       log.info({ state: ended.state }, 'step ended');
+      await reach(`${point}.recorded`);
     } catch (error) {
       log.error({ err: error }, 'the outcome of a step could not be recorded: it will run again');
     }
@@ -192,6 +198,11 @@ export class StepRunner {
       source: () => sourcePeer(records.get(id)),
     };
   }
+}
+
+function pointsOf(step: StepName, input: unknown): `${Side}.${NamedStep}` {
+  const name = namedStep(step, input);
+  return `${sideOf(name)}.${name}`;
 }
 
 /** Whether the work ended before the limit and before the signal. */

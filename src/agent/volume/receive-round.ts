@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
+import { reachBlocking } from '../../faults/reach.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { syncFilesystem } from '../../linux/sync.ts';
@@ -61,6 +62,7 @@ function applyAll(applier: Applier, link: Link): z.infer<typeof End> {
     if (frame.kind === frameKinds.end) return parseControl(frame, End);
     if (frame.kind !== frameKinds.ops) throw unexpectedFrame(frame.kind);
     applier.apply(frame.ops, frame.data, () => link.throwIfStopped());
+    reachBlocking('target.round.mid');
     link.release(frame);
   }
 }

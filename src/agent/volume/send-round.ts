@@ -3,6 +3,7 @@ import { closeSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
+import { reachBlocking } from '../../faults/reach.ts';
 import { Comparison } from './comparison.ts';
 import { ContentSender } from './content-sender.ts';
 import { Acknowledge, Welcome } from './control-frames.ts';
@@ -93,6 +94,7 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     bytesTotal: outlook.bytes,
   });
   const writer = new OpWriter(d.link, () => d.link.report(progress()));
+  reachBlocking('source.round.mid');
   const structure = new StructureSender(d.comparison, writer, d.poll);
   if (outlook.hasRemovals || outlook.hasMoves) structure.cutEdges();
   if (outlook.hasMoves) structure.placeEdges();

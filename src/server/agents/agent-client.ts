@@ -12,6 +12,8 @@ import {
 } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import { ContainerSummary, type Host } from '../../api/host.ts';
+import { namedStep } from '../../faults/points.ts';
+import { reach } from '../../faults/reach.ts';
 import type { Agents, StepRequest } from '../migrations/ports.ts';
 import type { Credentials } from '../pki/server-certificate.ts';
 import { type AgentRequest, callAgent, saidBy } from './agent-call.ts';
@@ -58,7 +60,10 @@ export class AgentClient implements Agents {
     request: StepRequest<S>,
     options: StepOptions,
   ): Promise<StepOutput<S>> {
+    const name = namedStep(request.step, request.input);
+    await reach(`server.${name}.send`);
     const report = await this.#untilEnded(host, stepPath(migrationId, request.key), request, options);
+    await reach(`server.${name}.answered`);
     if (report.state === 'failed') throw saidBy(host, { error: report.error ?? noReason(host, request.step) });
     return check(host, agentSteps[request.step].output as unknown as z.ZodType<StepOutput<S>>, report.output);
   }

@@ -1,6 +1,7 @@
 import { CargoError } from '../../api/cargo-error.ts';
 import { Base } from '../../api/container-definition.ts';
 import { busyPhases, isMove, type Migration } from '../../api/migration.ts';
+import { reach } from '../../faults/reach.ts';
 import type { Store } from '../store/store.ts';
 import { StoredMigration, toView } from './record.ts';
 
@@ -67,8 +68,11 @@ export class MigrationStore {
       if (before.phase !== after.phase && !isMove(before.phase, after.phase)) {
         throw new CargoError('INTERNAL', `migration ${id} can't go from ${before.phase} to ${after.phase}`);
       }
+      const isMoving = before.phase !== after.phase;
+      if (isMoving) await reach(`server.${after.phase}.before`);
       const written = await this.#store.compareAndSwap(`migrations/${id}`, stored.modRevision, JSON.stringify(after));
       if (written === null) continue;
+      if (isMoving) await reach(`server.${after.phase}.written`);
       if (!busyPhases.includes(after.phase)) await this.#unlock(after);
       this.notify(toView(after));
       return after;
