@@ -8,7 +8,7 @@ import type { MigrationRecord } from './migrations/record.ts';
 import { RecordStore } from './migrations/record-store.ts';
 import type { SourcePeer } from './migrations/step-context.ts';
 import { StepRunner } from './migrations/step-runner.ts';
-import type { ReceiveRound, SendRound } from './migrations/volume-rounds.ts';
+import type { ReceiveRound, SendRound, VerifyAtSource, VerifyAtTarget } from './migrations/volume-rounds.ts';
 import { AdvertisedAddress, formatAddress, type ListenAddress } from './net/advertised-address.ts';
 import { buildAgentServer, renewServer } from './net/agent-server.ts';
 import type { AgentServer } from './net/agent-server-parts.ts';
@@ -34,7 +34,15 @@ export type AgentOptions = {
 };
 
 /** What the agent is made of besides its shell. */
-export type AgentParts = { container: ContainerModule; sendRound: SendRound; receiveRound: ReceiveRound };
+export type AgentParts = {
+  container: ContainerModule;
+  volume: {
+    sendRound: SendRound;
+    receiveRound: ReceiveRound;
+    verifyAtSource: VerifyAtSource;
+    verifyAtTarget: VerifyAtTarget;
+  };
+};
 
 /**
  * Joins the server if need be, then serves and sends heartbeats until the signal aborts.
@@ -50,10 +58,11 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
   const join = { server, tokenFile: options.joinTokenFile, name, identity, facts, log, signal };
   const connection = new Connection(server, await ensureJoined(join));
 
-  const rounds = new ServedRounds({ records, send: parts.sendRound, log });
+  const { sendRound, verifyAtSource } = parts.volume;
+  const rounds = new ServedRounds({ records, send: sendRound, verify: verifyAtSource, log });
   const steps = new StepRunner({
     records,
-    handlers: allHandlers(parts.container, parts.receiveRound, rounds),
+    handlers: allHandlers(parts.container, parts.volume, rounds),
     sourcePeer: (record) => sourceOf(record, () => connection.credentials),
     log,
   });

@@ -3,7 +3,7 @@ import { runAgent } from './agent.ts';
 import { createContainerModule } from './container/index.ts';
 import { createLog } from './log.ts';
 import { parseCommandLine } from './options.ts';
-import { receiveRound, sendRound } from './volume/index.ts';
+import { receiveRound, sendRound, verifyAtSource, verifyAtTarget } from './volume/index.ts';
 
 const { docker, logLevel, ...options } = parseCommandLine(process.argv);
 const log = createLog(logLevel);
@@ -13,7 +13,11 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => 
 
 try {
   const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length), log });
-  await runAgent({ ...options, log }, { container, sendRound, receiveRound }, stop.signal);
+  await runAgent(
+    { ...options, log },
+    { container, volume: { sendRound, receiveRound, verifyAtSource, verifyAtTarget } },
+    stop.signal,
+  );
 } catch (thrown) {
   if (!stop.signal.aborted) {
     const error = CargoError.from(thrown);

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Base, ContainerDefinition } from './container-definition.ts';
-import { Failure } from './migration.ts';
+import { Failure, Verification } from './migration.ts';
 import { Finding } from './plan.ts';
 
 /** `POST /v1/describe` of an agent: what a container is and what keeps it from moving. Changes nothing. */
@@ -88,6 +88,15 @@ export const agentSteps = {
   refuse: { side: 'target', input: z.object({}), output: z.object({}) },
   /** Target: removes all that stage made. Refuses the permit first, where that was not done. */
   abandon: { side: 'target', input: z.object({}), output: z.object({ removed: z.array(z.string()) }) },
+  /**
+   * Target: compares all data that nobody has changed since the last round with the checksums of what the source sent.
+   * Changes nothing; the container may run. Each verification has a key of its own.
+   */
+  verify: {
+    side: 'target',
+    input: z.object({}),
+    output: Verification.pick({ files: true, bytes: true, changed: true, differences: true, differing: true }),
+  },
   /** Target: the migration is over; forgets what only the migration needed. */
   finish: { side: 'target', input: z.object({}), output: z.object({}) },
 } as const;
@@ -100,7 +109,7 @@ export const stepNames = Object.keys(agentSteps) as StepName[];
 /**
  * `PUT /v1/migrations/<id>/steps/<key>` of an agent. `epoch` grows whenever another driver takes the migration over; the
  * agent persists the highest it has seen and refuses lower ones with STALE_EPOCH. The key tells repeats from new work:
- * the step's name, or `copy-<round>`.
+ * the step's name, `copy-<round>` or `verify-<number>`.
  */
 export const StepCommand = z.object({
   step: z.enum(stepNames as [StepName, ...StepName[]]),

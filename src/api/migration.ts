@@ -54,6 +54,23 @@ export const Failure = z.object({
 });
 export type Failure = z.infer<typeof Failure>;
 
+/** So many paths of entries that differ are shown. */
+export const DIFFERING_SHOWN = 100;
+
+/** What comparing the target's data with the checksums of what the source sent has come to. */
+export const Verification = z.object({
+  state: z.enum(['running', 'passed', 'failed', 'unfinished']),
+  startedAt: z.iso.datetime(),
+  endedAt: z.iso.datetime().nullable(),
+  files: z.int().describe('Entries that were compared and are the same.'),
+  bytes: z.number().describe('Bytes of content of those.'),
+  changed: z.int().describe('Entries that were changed at the target since they were copied: they prove nothing.'),
+  differences: z.int().describe('Entries that nobody has changed at the target and that are not what the source sent.'),
+  differing: z.array(z.string()).max(DIFFERING_SHOWN).describe('Their paths, of the first.'),
+  error: Failure.nullable().describe('Why it was not finished.'),
+});
+export type Verification = z.infer<typeof Verification>;
+
 /** A migration as the REST API shows it: `GET /v1/migrations/<id>`, `cargoctl status -o json`. Times are UTC, ISO 8601. */
 export const Migration = z.object({
   id: z.string(),
@@ -83,6 +100,7 @@ export const Migration = z.object({
   cleanedUp: z.boolean().describe('The source container and its volumes were removed.'),
   movedAs: z.string().nullable().describe('Name that the stopped source container has now.'),
   findings: z.array(Finding),
+  verification: Verification.nullable().default(null).describe('The last one that was asked for.'),
   error: Failure.nullable(),
 });
 export type Migration = z.infer<typeof Migration>;

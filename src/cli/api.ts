@@ -42,6 +42,8 @@ export const api = {
     client.call({ method: 'GET', path: `/v1/containers/${name(container)}/migration`, answer: Migration }),
   cancel: (client: Client, id: string) =>
     client.call({ method: 'DELETE', path: `/v1/migrations/${name(id)}`, answer: Migration, limitMs: PLAN_LIMIT_MS }),
+  verify: (client: Client, id: string) =>
+    client.call({ method: 'POST', path: `/v1/migrations/${name(id)}/verify`, answer: Migration }),
   failover: (client: Client, id: string, cleanup: boolean) =>
     client.call({
       method: 'POST',

@@ -27,18 +27,33 @@ export async function follow(
   phases: readonly Phase[],
   onUpdate: (migration: Migration) => void,
 ): Promise<Migration> {
+  const isThere = ({ phase }: Migration): boolean => phases.includes(phase) || ended.includes(phase);
+  let latest = from;
+  try {
+    return await askUntil(session, from, isThere, (migration) => {
+      latest = migration;
+      onUpdate(migration);
+    });
+  } catch (error) {
+    throw session.signal.aborted ? goesOn(latest) : error;
+  }
+}
+
+/** Asks after the migration until the test holds. Outlives restarts of the server. */
+export async function askUntil(
+  session: Session,
+  from: Migration,
+  test: (migration: Migration) => boolean,
+  onUpdate: (migration: Migration) => void,
+): Promise<Migration> {
   let migration = from;
   onUpdate(migration);
-  try {
-    while (!phases.includes(migration.phase) && !ended.includes(migration.phase)) {
-      await sleep(POLL_MS, undefined, { signal: session.signal });
-      migration = await askPatiently(session, migration.id);
-      onUpdate(migration);
-    }
-    return migration;
-  } catch (error) {
-    throw session.signal.aborted ? goesOn(migration) : error;
+  while (!test(migration)) {
+    await sleep(POLL_MS, undefined, { signal: session.signal });
+    migration = await askPatiently(session, migration.id);
+    onUpdate(migration);
   }
+  return migration;
 }
 
 /** Throws the migration's own failure when it ended without the container running at the target. */

@@ -1,4 +1,4 @@
-import type { Amount, Migration } from '../api/migration.ts';
+import type { Amount, Migration, Verification } from '../api/migration.ts';
 import { findingLine } from './output.ts';
 import { formatBytes, formatDuration, formatRate, formatSeconds } from './quantity.ts';
 import { printable, record, table } from './table.ts';
@@ -45,6 +45,7 @@ export function migrationText(migration: Migration): string {
     ['updated', migration.updatedAt],
     ['copied', copiedAt],
     ['completed', completedAt],
+    ['verified', migration.verification === null ? null : verificationText(migration.verification)],
     [
       'kept as',
       migration.movedAs === null || migration.cleanedUp ? null : `${migration.movedAs} on ${migration.source}`,
@@ -68,6 +69,14 @@ export function migrationsTable(migrations: readonly Migration[]): string {
     migration.error?.code ?? '-',
   ]);
   return table(['CONTAINER', 'FROM', 'TO', 'PHASE', 'FILES', 'BYTES', 'DOWNTIME', 'CREATED (UTC)', 'ERROR'], rows);
+}
+
+export function verificationText({ state, files, bytes, changed, differences, error, endedAt }: Verification): string {
+  if (state === 'running') return 'being verified';
+  if (error !== null) return `not finished: ${error.message} [${error.code}]`;
+  const since = changed === 0 ? '' : `; ${changed} changed since by the container`;
+  const verdict = differences === 0 ? '' : `; ${differences} DIFFER`;
+  return `${files} files, ${formatBytes(bytes)} are what the source sent${since}${verdict} (${endedAt})`;
 }
 
 function amountText({ total, local, verified }: Amount, format: (value: number) => string): string {

@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { version } from '../version.ts';
 import { cancelCommand } from './commands/cancel.ts';
 import { completionCommand } from './commands/completion.ts';
+import { drainCommand } from './commands/drain.ts';
 import { failoverCommand } from './commands/failover.ts';
 import { hostsCommand } from './commands/hosts.ts';
 import { listCommand } from './commands/list.ts';
@@ -11,6 +12,7 @@ import { migrateCommand } from './commands/migrate.ts';
 import { planCommand } from './commands/plan.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
+import { verifyCommand } from './commands/verify.ts';
 import { versionCommand } from './commands/version.ts';
 import { formats } from './output.ts';
 import type { Terminal } from './terminal.ts';
@@ -48,6 +50,8 @@ export function buildProgram(terminal: Terminal): Command {
     statusCommand(terminal),
     cancelCommand(terminal),
     failoverCommand(terminal),
+    verifyCommand(terminal),
+    drainCommand(terminal),
     tokenCommand(terminal),
     loginCommand(terminal),
     logoutCommand(terminal),

@@ -9,8 +9,8 @@ export type DockerFacts = { dockerVersion: string; dockerRoot: string; storageDr
 
 /** All that the agent does with containers and images; the shell around it does the network and the records. */
 export interface ContainerModule {
-  /** Every step but `copy`, which is volume data. */
-  readonly handlers: Omit<StepHandlers, 'copy'>;
+  /** Every step but `copy` and `verify`, which are volume data. */
+  readonly handlers: Omit<StepHandlers, 'copy' | 'verify'>;
   /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */
   describe(container: string, signal: AbortSignal): Promise<DescribeResponse>;
   preflight(request: PreflightRequest, signal: AbortSignal): Promise<PreflightResponse>;

@@ -14,7 +14,7 @@ const FIRST_WAIT_MS = 200;
 const LONGEST_WAIT_MS = 5_000;
 const PEER_END_LIMIT_MS = 10_000;
 
-type TargetMount = { mount: DataMount; path: string };
+export type TargetMount = { mount: DataMount; path: string };
 type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRound };
 
 /** One round over all data mounts, one after the other, pulled from the source. */
@@ -30,7 +30,8 @@ export function createCopyStep(receive: ReceiveRound): StepHandler<'copy'> {
   };
 }
 
-function targetMounts(context: StepContext): TargetMount[] {
+/** Where the container's data is on this host. @throws CargoError WRONG_PHASE when nothing was staged */
+export function targetMounts(context: StepContext): TargetMount[] {
   const { definition, target } = context.record();
   if (definition === null || target === null) {
     throw new CargoError('WRONG_PHASE', 'nothing was staged for this migration here');

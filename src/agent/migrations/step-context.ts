@@ -12,6 +12,8 @@ export interface SourcePeer {
     request: { mountIndex: number; round: number; final: boolean; bwlimit: number | null },
     signal: AbortSignal,
   ): Promise<Duplex>;
+  /** The upgraded connection over which one mount is verified. */
+  openVerification(mountIndex: number, signal: AbortSignal): Promise<Duplex>;
 }
 
 /** What a step handler gets. Handlers of one migration never run at the same time. */

@@ -19,7 +19,7 @@ const UNINTERRUPTED: StepName = 'start';
 /** Steps that end whatever else runs for their migration. */
 const overriding: ReadonlySet<StepName> = new Set(['refuse', 'abandon', 'thaw']);
 /** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
-const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start']);
+const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start', 'verify']);
 const END_LIMIT_MS = 50_000;
 /** Longer than any start is waited for. */
 const START_LIMIT_MS = 20 * 60_000;

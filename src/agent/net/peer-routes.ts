@@ -8,17 +8,17 @@ import { CargoError } from '../../api/cargo-error.ts';
 import type { RecordStore } from '../migrations/record-store.ts';
 import type { AgentServer, AgentServerParts } from './agent-server-parts.ts';
 import { callerOf, onlyTarget, whileConnected } from './caller.ts';
-import type { RoundRequest, ServedRounds } from './served-rounds.ts';
+import type { DataRequest, ServedRounds } from './served-rounds.ts';
 
 const KEEP_ALIVE_MS = 10_000;
 const ImageParams = z.object({ id: z.string() });
-const ROUND_PATH = /^\/v1\/migrations\/([A-Za-z0-9_-]{1,64})\/mounts\/(\d{1,6})\/rounds\/(\d{1,6})$/;
+const DATA_PATH = /^\/v1\/migrations\/([A-Za-z0-9_-]{1,64})\/mounts\/(\d{1,6})\/(?:rounds\/(\d{1,6})|verification)$/;
 const RoundQuery = z.object({
   final: z.enum(['0', '1']),
   bwlimit: z.coerce.number().positive().nullable(),
 });
 
-/** What the target's agent of a migration alone may ask: the image, and rounds over an upgraded connection. */
+/** What the target's agent of a migration alone may ask: the image, and rounds and verifications over an upgraded connection. */
 export function addPeerRoutes(server: AgentServer, parts: AgentServerParts): void {
   const { container, records, rounds, log } = parts;
   server.post('/v1/migrations/:id/image', async (request, reply) => {
@@ -45,34 +45,43 @@ async function serveUpgrade(
   socket.on('error', () => {});
   try {
     if (!(socket instanceof TLSSocket)) throw new CargoError('INTERNAL', 'not a TLS connection');
-    const round = parseRound(request);
-    onlyTarget(records.find(round.migrationId), callerOf(socket));
+    const wanted = parseRequest(request);
+    onlyTarget(records.find(wanted.migrationId), callerOf(socket));
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     if (head.length > 0) socket.unshift(head);
     socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_PROTOCOL}\r\n\r\n`);
-    await rounds.send(round, socket);
+    await rounds.serve(wanted, socket);
   } catch (thrown) {
     const error = CargoError.from(thrown);
-    log.warn({ code: error.code, reason: error.message }, 'a round was refused');
+    log.warn({ code: error.code, reason: error.message }, 'data was refused');
     refuse(socket, error);
   }
 }
 
 /** @throws CargoError BAD_REQUEST */
-function parseRound(request: IncomingMessage): RoundRequest {
+function parseRequest(request: IncomingMessage): DataRequest {
   const url = new URL(request.url ?? '', 'https://agent');
-  const [, migrationId, mountIndex, round] = ROUND_PATH.exec(url.pathname) ?? [];
+  const [, migrationId, mountIndex, round] = DATA_PATH.exec(url.pathname) ?? [];
+  const isData = request.headers.upgrade === DATA_PROTOCOL && migrationId !== undefined;
+  if (isData && round === undefined) return { kind: 'verification', migrationId, mountIndex: Number(mountIndex) };
   const query = RoundQuery.safeParse({
     final: url.searchParams.get('final'),
     bwlimit: url.searchParams.get('bwlimit'),
   });
-  if (request.headers.upgrade !== DATA_PROTOCOL || migrationId === undefined || !query.success) {
+  if (!isData || !query.success) {
     throw new CargoError('BAD_REQUEST', `no round can be had this way: ${DATA_PROTOCOL} is all that is spoken here`);
   }
   const { final, bwlimit } = query.data;
-  return { migrationId, mountIndex: Number(mountIndex), round: Number(round), final: final === '1', bwlimit };
+  return {
+    kind: 'round',
+    migrationId,
+    mountIndex: Number(mountIndex),
+    round: Number(round),
+    final: final === '1',
+    bwlimit,
+  };
 }
 
 function refuse(socket: Duplex, error: CargoError): void {

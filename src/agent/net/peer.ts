@@ -51,14 +51,18 @@ export function connectToSource(options: PeerOptions): SourcePeer {
     },
     openRound: async ({ mountIndex, round, final, bwlimit }, signal): Promise<Duplex> => {
       const query = `final=${final ? 1 : 0}${bwlimit === null ? '' : `&bwlimit=${bwlimit}`}`;
-      const path = `${base}/mounts/${mountIndex}/rounds/${round}?${query}`;
-      const headers = { connection: 'Upgrade', upgrade: DATA_PROTOCOL };
-      const call: Call = { method: 'GET', path, headers, silenceLimitMs: ROUND_ANSWER_LIMIT_MS };
-      const { response, socket } = await exchange(options, call, signal);
-      if (socket === null) throw await refusal(response);
-      return socket;
+      return upgraded(options, `${base}/mounts/${mountIndex}/rounds/${round}?${query}`, signal);
     },
+    openVerification: (mountIndex, signal) => upgraded(options, `${base}/mounts/${mountIndex}/verification`, signal),
   };
+}
+
+async function upgraded(options: PeerOptions, path: string, signal: AbortSignal): Promise<Duplex> {
+  const headers = { connection: 'Upgrade', upgrade: DATA_PROTOCOL };
+  const call: Call = { method: 'GET', path, headers, silenceLimitMs: ROUND_ANSWER_LIMIT_MS };
+  const { response, socket } = await exchange(options, call, signal);
+  if (socket === null) throw await refusal(response);
+  return socket;
 }
 
 /** Resolves with the head of the answer. @throws CargoError PEER_UNREACHABLE; or the signal's reason */

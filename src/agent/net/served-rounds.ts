@@ -6,52 +6,54 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { sourceMountPath } from '../container/source-paths.ts';
 import type { RecordStore } from '../migrations/record-store.ts';
 import { Serial } from '../migrations/serial.ts';
-import type { SendRound } from '../migrations/volume-rounds.ts';
+import type { RoundStats, SendRound, VerifyAtSource, VerifyStats } from '../migrations/volume-rounds.ts';
 
-export type RoundRequest = {
-  migrationId: string;
-  mountIndex: number;
-  round: number;
-  final: boolean;
-  bwlimit: number | null;
-};
+/** What the target may want of one data mount over a connection. */
+export type DataRequest = { migrationId: string; mountIndex: number } & (
+  | { kind: 'round'; round: number; final: boolean; bwlimit: number | null }
+  | { kind: 'verification' }
+);
+type Options = { records: RecordStore; send: SendRound; verify: VerifyAtSource; log: Logger };
 
-/** The rounds that this host is sending as a source: at most one for each mount, because they share a state directory. */
+/**
+ * The rounds and verifications that this host serves as a source: at most one for each mount, because they share a state
+ * directory.
+ */
 export class ServedRounds {
-  readonly #options: { records: RecordStore; send: SendRound; log: Logger };
+  readonly #options: Options;
   readonly #active = new Map<string, AbortController>();
   readonly #serial = new Serial();
 
-  constructor(options: { records: RecordStore; send: SendRound; log: Logger }) {
+  constructor(options: Options) {
     this.#options = options;
   }
 
   /**
-   * Sends one round over the connection and closes it. A round of the same mount that is still going on belongs to a
+   * Serves one request over the connection and closes it. One of the same mount that is still going on belongs to a
    * connection that the target gave up: it is ended first. Never throws: what goes wrong is logged and ends the connection.
    */
-  async send(request: RoundRequest, socket: Duplex): Promise<void> {
+  async serve(request: DataRequest, socket: Duplex): Promise<void> {
     const key = `${request.migrationId}/${request.mountIndex}`;
     const stop = new AbortController();
-    this.#active.get(key)?.abort(new CargoError('CANCELLED', 'the target began the round again'));
+    this.#active.get(key)?.abort(new CargoError('CANCELLED', 'the target began again'));
     this.#active.set(key, stop);
     const close = (): void => stop.abort(new CargoError('PEER_UNREACHABLE', 'the target closed the connection'));
     socket.once('close', close);
     try {
-      await this.#serial.run(key, () => this.#sendOne(request, socket, stop.signal));
+      await this.#serial.run(key, () => this.#serveOne(request, socket, stop.signal));
     } finally {
       socket.off('close', close);
       if (this.#active.get(key) === stop) this.#active.delete(key);
     }
   }
 
-  /** Ends what is being sent for a migration and resolves once it has ended. */
+  /** Ends what is being served for a migration and resolves once it has ended. */
   async end(migrationId: string): Promise<void> {
     const keys = [...this.#active.keys()].filter((key) => key.startsWith(`${migrationId}/`));
     await this.#endAll(keys, new CargoError('CANCELLED', 'the source serves this migration no more'));
   }
 
-  /** Ends all that is being sent; the targets ask again for a while. */
+  /** Ends all that is being served; the targets ask again for a while. */
   async close(): Promise<void> {
     await this.#endAll([...this.#active.keys()], new CargoError('PEER_UNREACHABLE', "the source's agent is stopping"));
   }
@@ -61,23 +63,30 @@ export class ServedRounds {
     await Promise.all(keys.map((key) => this.#serial.run(key, async () => {})));
   }
 
-  async #sendOne(request: RoundRequest, socket: Duplex, signal: AbortSignal): Promise<void> {
-    const { records, send } = this.#options;
-    const { migrationId, mountIndex, round, final, bwlimit } = request;
-    const log = this.#options.log.child({ migration: migrationId, mount: mountIndex, round, final });
+  async #serveOne(request: DataRequest, socket: Duplex, signal: AbortSignal): Promise<void> {
+    const { migrationId, mountIndex, kind, ...rest } = request;
+    const log = this.#options.log.child({ migration: migrationId, mount: mountIndex, ...rest });
     try {
       signal.throwIfAborted();
-      const record = records.get(migrationId);
-      const isFile = record.definition?.mounts.find(({ index }) => index === mountIndex)?.isFile === true;
-      const stateDir = join(records.directory(migrationId), `mount-${mountIndex}`);
-      await mkdir(stateDir, { recursive: true, mode: 0o700 });
-      const root = { path: sourceMountPath(record, mountIndex), isFile };
-      const result = await send({ socket, root, stateDir, round, final, bwlimit, signal, onProgress: () => {} });
+      const result = await this.#transfer(request, socket, signal);
       socket.end();
-      log.info(result, 'round sent');
+      log.info(result, `${kind} served`);
     } catch (error) {
-      log.warn({ err: signal.aborted ? signal.reason : error }, 'round not sent');
+      log.warn({ err: signal.aborted ? signal.reason : error }, `${kind} not served`);
       socket.destroy();
     }
+  }
+
+  async #transfer(request: DataRequest, socket: Duplex, signal: AbortSignal): Promise<RoundStats | VerifyStats> {
+    const { records, send, verify } = this.#options;
+    const { migrationId, mountIndex } = request;
+    const record = records.get(migrationId);
+    const isFile = record.definition?.mounts.find(({ index }) => index === mountIndex)?.isFile === true;
+    const stateDir = join(records.directory(migrationId), `mount-${mountIndex}`);
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    const root = { path: sourceMountPath(record, mountIndex), isFile };
+    if (request.kind === 'verification') return verify({ socket, root, stateDir, signal });
+    const { round, final, bwlimit } = request;
+    return send({ socket, root, stateDir, round, final, bwlimit, signal, onProgress: () => {} });
   }
 }

@@ -8,12 +8,11 @@ import { encodeHeader, frameKinds } from './frames.ts';
 import { takeWorker } from './spare-worker.ts';
 import {
   type FromWorker,
+  type JobResult,
   type RoundProgress,
-  type RoundStats,
   SIGNALS,
   STOP,
   type ToWorker,
-  type TreeSize,
   type WorkerData,
   type WorkerJob,
 } from './worker-messages.ts';
@@ -44,7 +43,7 @@ export type ChannelOptions = {
  * the peer is told why and the socket is destroyed. Throws CargoError only: the worker's, the peer's, PEER_UNREACHABLE,
  * or CANCELLED when the signal fires.
  */
-export async function runJob(options: ChannelOptions): Promise<RoundStats | TreeSize> {
+export async function runJob(options: ChannelOptions): Promise<JobResult> {
   if (options.signal.aborted) throw cancelled(options.signal);
   const channel = new Channel(options);
   try {
@@ -55,7 +54,7 @@ export async function runJob(options: ChannelOptions): Promise<RoundStats | Tree
 }
 
 class Channel {
-  readonly outcome: Promise<RoundStats | TreeSize>;
+  readonly outcome: Promise<JobResult>;
   readonly #options: ChannelOptions;
   readonly #patience: Patience;
   readonly #control = new Int32Array(new SharedArrayBuffer(8));
@@ -64,7 +63,7 @@ class Channel {
   readonly #assembler = new FrameAssembler();
   readonly #outlet: FrameOutlet | null;
   readonly #pulse: NodeJS.Timeout;
-  readonly #settled = Promise.withResolvers<RoundStats | TreeSize>();
+  readonly #settled = Promise.withResolvers<JobResult>();
   readonly #heardBye = Promise.withResolvers<void>();
   #isSettled = false;
   /** The source has the target's word that all is done, if its worker has not dealt with it yet. */
@@ -196,9 +195,11 @@ class Channel {
    * The source has the acknowledgement and says goodbye; the target waits for that, as a socket closed too early could
    * still lose the acknowledgement. Neither can undo what is done: a connection lost now makes no difference.
    */
-  #finish(result: RoundStats | TreeSize): void {
+  #finish(result: JobResult): void {
     this.#isDone = true;
-    const farewell = this.#options.job.kind === 'receive' ? this.#heardBye.promise : this.#outlet?.flushed();
+    const { kind } = this.#options.job;
+    const isTarget = kind === 'receive' || kind === 'verifyAtTarget';
+    const farewell = isTarget ? this.#heardBye.promise : this.#outlet?.flushed();
     const settle = (): void => this.#settle(result, null);
     withinLimit(Promise.resolve(farewell), FAREWELL_MS).then(settle, settle);
   }
@@ -237,7 +238,7 @@ class Channel {
     this.#settle(null, error);
   }
 
-  #settle(result: RoundStats | TreeSize | null, error: CargoError | null): void {
+  #settle(result: JobResult | null, error: CargoError | null): void {
     if (this.#isSettled) return;
     this.#isSettled = true;
     if (result !== null) this.#settled.resolve(result);

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DIFFERING_SHOWN } from '../../api/migration.ts';
 
 /** What the control frames of a round hold, in the order in which they travel. */
 
@@ -28,5 +29,14 @@ export const End = z.strictObject({
   totalBytes: z.int(),
 });
 
-/** Target → source: all of it is applied and durable. */
+/** Source → target, after a verification: what the target's tree is beside what was sent. */
+export const Verdict = z.strictObject({
+  files: z.int(),
+  bytes: z.int(),
+  changed: z.int(),
+  differences: z.int(),
+  differing: z.array(z.string()).max(DIFFERING_SHOWN),
+});
+
+/** Target → source: all of it is applied and durable; or the verdict has arrived. */
 export const Acknowledge = z.strictObject({ state: z.string() });

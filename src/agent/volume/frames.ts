@@ -23,6 +23,7 @@ export const frameKinds = {
   error: 10,
   ping: 11,
   bye: 12,
+  verdict: 13,
 } as const;
 
 export type FrameKind = (typeof frameKinds)[keyof typeof frameKinds];

@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { CargoError } from '../../api/cargo-error.ts';
 import { runJob } from './channel.ts';
-import type { RoundProgress, RoundStats, TreeRoot, TreeSize } from './worker-messages.ts';
+import type { JobResult, RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
-export type { RoundProgress, RoundStats, TreeRoot, TreeSize } from './worker-messages.ts';
+export type { RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
 type RoundOptions = {
   /** Authenticated and connected. Left open after success, destroyed after failure. */
@@ -28,7 +28,7 @@ export async function sendRound(
 ): Promise<RoundStats> {
   const { socket, root, stateDir, round, final, bwlimit, signal, onProgress } = options;
   const job = { kind: 'send', root, stateDir, round, final } as const;
-  return roundStats(await runJob({ socket, job, bwlimit, signal, onProgress }));
+  return resultOf<RoundStats>(await runJob({ socket, job, bwlimit, signal, onProgress }), 'totalFiles');
 }
 
 /**
@@ -38,23 +38,35 @@ export async function sendRound(
 export async function receiveRound(options: RoundOptions): Promise<RoundStats> {
   const { socket, root, stateDir, round, signal, onProgress } = options;
   const job = { kind: 'receive', root, stateDir, round } as const;
-  return roundStats(await runJob({ socket, job, bwlimit: null, signal, onProgress }));
+  return resultOf<RoundStats>(await runJob({ socket, job, bwlimit: null, signal, onProgress }), 'totalFiles');
+}
+
+export type VerifyOptions = Pick<RoundOptions, 'socket' | 'root' | 'stateDir' | 'signal'>;
+
+/**
+ * The source's side of a verification: compares what the target has with what was sent in the last round. Neither tree
+ * is changed. Throws as a round does, and WRONG_PHASE when no round was completed.
+ */
+export async function verifyAtSource({ socket, root, stateDir, signal }: VerifyOptions): Promise<VerifyStats> {
+  const job = { kind: 'verifyAtSource', root, stateDir } as const;
+  return resultOf<VerifyStats>(await runJob({ socket, job, bwlimit: null, signal }), 'differing');
+}
+
+/** The target's side: reads its tree, which may be in use. Both sides return the same. */
+export async function verifyAtTarget({ socket, root, stateDir, signal }: VerifyOptions): Promise<VerifyStats> {
+  const job = { kind: 'verifyAtTarget', root, stateDir } as const;
+  return resultOf<VerifyStats>(await runJob({ socket, job, bwlimit: null, signal }), 'differing');
 }
 
 /** Entries (the root not counted) and allocated bytes of regular files, hard links counted once. */
 export async function measureTree(root: TreeRoot, signal: AbortSignal): Promise<TreeSize> {
-  const { files, bytes } = treeSize(
-    await runJob({ socket: null, job: { kind: 'measure', root }, bwlimit: null, signal }),
-  );
+  const job = { kind: 'measure', root } as const;
+  const { files, bytes } = resultOf<TreeSize>(await runJob({ socket: null, job, bwlimit: null, signal }), 'bytes');
   return { files, bytes };
 }
 
-function roundStats(result: RoundStats | TreeSize): RoundStats {
-  if ('totalFiles' in result) return result;
-  throw new CargoError('INTERNAL', 'The transfer worker answered with something else.');
-}
-
-function treeSize(result: RoundStats | TreeSize): TreeSize {
-  if (!('totalFiles' in result)) return result;
+/** Each kind of job answers with its own kind of result, known by one of its fields. */
+function resultOf<T extends JobResult>(result: JobResult, field: keyof T): T {
+  if (field in result) return result as T;
   throw new CargoError('INTERNAL', 'The transfer worker answered with something else.');
 }

@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync, rmSync } from 'node:fs';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import { reachBlocking } from '../../faults/reach.ts';
@@ -8,22 +7,18 @@ import { syncFilesystem } from '../../linux/sync.ts';
 import { Applier } from './applier.ts';
 import { End, Hello, RoundPlan } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
-import { FRAME_MAX_BYTES, type FrameKind, frameKinds } from './frames.ts';
+import { frameKinds } from './frames.ts';
 import { type Link, parseControl, unexpectedFrame } from './link.ts';
-import { manifestPaths, NewManifest } from './manifest.ts';
 import { OpenRoot } from './open-root.ts';
-import { scanTree } from './scanner.ts';
+import { sendOwnManifest } from './own-manifest.ts';
 import { Stash } from './stash.ts';
 import { StateFile } from './state-file.ts';
-import { TreeHasher } from './tree-hasher.ts';
 import type { RoundStats, WorkerJob } from './worker-messages.ts';
 
 type ReceiveJob = Extract<WorkerJob, { kind: 'receive' }>;
 
 /** There only while the tree is exactly what the source acknowledged under that name. */
-const TargetState = z.object({ state: z.string(), entries: z.int(), root: z.string() });
-
-const HAVE = 'have';
+export const TargetState = z.object({ state: z.string(), entries: z.int(), root: z.string() });
 
 /** The target's side of a round, start to end. */
 export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
@@ -38,7 +33,10 @@ export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
   const agreed = known !== null && hello.bases.includes(known.state) && known.root === signature(root) ? known : null;
   link.sendControl(frameKinds.welcome, { base: agreed?.state ?? null });
   if (agreed === null) stash.removeLeftover();
-  const entries = agreed?.entries ?? sendOwnManifest(job, root, link);
+  const onChange = (path: string): void => {
+    throw new CargoError('MIGRATION_FAILED', `${root.path}/${path} was changed by somebody else during the transfer.`);
+  };
+  const entries = agreed?.entries ?? sendOwnManifest({ stateDir: job.stateDir, root, link, onChange });
   const plan = link.receiveControl(frameKinds.plan, RoundPlan);
 
   state.remove();
@@ -79,39 +77,6 @@ function compareTotals(end: z.infer<typeof End>, applier: Applier, entriesBefore
     throw new CargoError('CHECKSUM_MISMATCH', 'What arrived is not what was sent; the next try compares everything.', {
       details: { sent: end, applied: { ...applier.totals, entries: entriesBefore + applier.entriesAdded } },
     });
-  }
-}
-
-/** Scans and hashes what is here, sends that, and returns the number of entries. */
-function sendOwnManifest(job: ReceiveJob, root: OpenRoot, link: Link): number {
-  using manifest = new NewManifest(job.stateDir, HAVE);
-  const poll = (): void => link.throwIfStopped();
-  const onChange = (path: string): void => {
-    throw new CargoError('MIGRATION_FAILED', `${root.path}/${path} was changed by somebody else during the transfer.`);
-  };
-  const { files } = scanTree({ root, ...manifest.tree, poll, onChange });
-  new TreeHasher({ root, manifest, poll, onChange }).run();
-  manifest.flush(false);
-  const paths = manifestPaths(job.stateDir, HAVE);
-  sendFile(paths.tree, frameKinds.haveTree, link);
-  sendFile(paths.blocks, frameKinds.haveBlocks, link);
-  link.sendControl(frameKinds.haveEnd, {});
-  rmSync(paths.tree);
-  rmSync(paths.blocks);
-  return files;
-}
-
-function sendFile(path: string, kind: FrameKind, link: Link): void {
-  const fd = openSync(path, 'r');
-  try {
-    while (true) {
-      const buffer = link.acquire();
-      const length = readSync(fd, new Uint8Array(buffer), 0, FRAME_MAX_BYTES, null);
-      link.send(kind, buffer, 0, 0, length);
-      if (length === 0) return;
-    }
-  } finally {
-    closeSync(fd);
   }
 }
 

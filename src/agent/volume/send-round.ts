@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { closeSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
@@ -10,9 +10,10 @@ import { Acknowledge, Welcome } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
 import { frameKinds } from './frames.ts';
 import { type Link, unexpectedFrame } from './link.ts';
-import { Manifest, manifestPaths, NewManifest } from './manifest.ts';
+import { Manifest, NewManifest } from './manifest.ts';
 import { OpWriter } from './op-writer.ts';
 import { OpenRoot } from './open-root.ts';
+import { HAVE, receiveOwnManifest } from './own-manifest.ts';
 import { scanTree } from './scanner.ts';
 import { StateFile } from './state-file.ts';
 import { StructureSender } from './structure-sender.ts';
@@ -21,14 +22,11 @@ import type { RoundProgress, RoundStats, WorkerJob } from './worker-messages.ts'
 type SendJob = Extract<WorkerJob, { kind: 'send' }>;
 
 /** Labels of manifests: what the receiver had acknowledged, and what was sent last, acknowledged or not. */
-const SourceState = z.object({
+export const SourceState = z.object({
   acknowledged: z.string().nullable(),
   sent: z.string().nullable(),
   entries: z.int().describe('In the tree that was sent last.'),
 });
-
-/** A manifest of the receiver's own, where the two don't agree on any base. */
-const HAVE = 'have';
 
 /** The source's side of a round, start to end. */
 export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
@@ -54,7 +52,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   if (root.only !== null && total.files === 0) throw missingFile(root.path);
 
   const { base } = link.receiveControl(frameKinds.welcome, Welcome);
-  if (base === null) receiveManifest(job.stateDir, link);
+  if (base === null) receiveOwnManifest(job.stateDir, link);
   else if (!bases.includes(base)) throw unexpectedFrame(frameKinds.welcome);
   using earlier = new Manifest(job.stateDir, base ?? HAVE);
   const comparison = new Comparison(earlier.tree, manifest.tree, {
@@ -109,22 +107,6 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     onChange: d.onChange,
   }).run();
   return { digest: writer.finish(), totals: writer.totals };
-}
-
-function receiveManifest(stateDir: string, link: Link): void {
-  const paths = manifestPaths(stateDir, HAVE);
-  const tree = openSync(paths.tree, 'w', 0o600);
-  const blocks = openSync(paths.blocks, 'w', 0o600);
-  try {
-    for (let frame = link.receive(); frame.kind !== frameKinds.haveEnd; frame = link.receive()) {
-      if (frame.kind !== frameKinds.haveTree && frame.kind !== frameKinds.haveBlocks) throw unexpectedFrame(frame.kind);
-      writeSync(frame.kind === frameKinds.haveTree ? tree : blocks, frame.data);
-      link.release(frame);
-    }
-  } finally {
-    closeSync(tree);
-    closeSync(blocks);
-  }
 }
 
 function removeManifests(stateDir: string, keep: readonly string[]): void {

@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -31,6 +32,11 @@ export class StateFile<S extends z.ZodType> {
     } catch {
       return null;
     }
+  }
+
+  /** When it was last written, in ns since the epoch by the clock of its file system. Throws if there is none. */
+  writtenAt(): bigint {
+    return statSync(this.#path, { bigint: true }).mtimeNs;
   }
 
   write(value: z.infer<S>): void {

@@ -5,11 +5,19 @@ export type TreeRoot = { path: string; isFile: boolean };
 export type RoundStats = { files: number; deleted: number; bytes: number; totalFiles: number; totalBytes: number };
 export type RoundProgress = { filesDone: number; filesTotal: number; bytesDone: number; bytesTotal: number };
 export type TreeSize = { files: number; bytes: number };
+/**
+ * `files` and `bytes` were compared and are the same; `changed` entries are not what was sent because somebody at the
+ * target has changed them since; `differences` are not what was sent although nobody has. `differing`: paths of the first.
+ */
+export type VerifyStats = { files: number; bytes: number; changed: number; differences: number; differing: string[] };
+export type JobResult = RoundStats | TreeSize | VerifyStats;
 
 export type WorkerJob =
   | { kind: 'send'; root: TreeRoot; stateDir: string; round: number; final: boolean }
   | { kind: 'receive'; root: TreeRoot; stateDir: string; round: number }
-  | { kind: 'measure'; root: TreeRoot };
+  | { kind: 'measure'; root: TreeRoot }
+  | { kind: 'verifyAtSource'; root: TreeRoot; stateDir: string }
+  | { kind: 'verifyAtTarget'; root: TreeRoot; stateDir: string };
 
 /** `control[SIGNALS]` counts the messages to the worker, which sleeps on it; `control[STOP]` is 1 to end the worker. */
 export type WorkerData = { job: WorkerJob; control: Int32Array };
@@ -25,5 +33,5 @@ export type FromWorker =
   | { type: 'send'; header: FrameHeader; buffer: ArrayBuffer; dataStart: number; pooled: boolean }
   | { type: 'consumed'; buffer: ArrayBuffer }
   | { type: 'progress'; progress: RoundProgress }
-  | { type: 'done'; result: RoundStats | TreeSize }
+  | { type: 'done'; result: JobResult }
   | { type: 'failed'; error: ErrorBody['error'] };

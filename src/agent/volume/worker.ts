@@ -5,7 +5,9 @@ import { Link, Stopped } from './link.ts';
 import { measureInWorker } from './measure.ts';
 import { receiveRoundInWorker } from './receive-round.ts';
 import { sendRoundInWorker } from './send-round.ts';
-import type { FromWorker, RoundStats, TreeSize, WorkerData, WorkerJob } from './worker-messages.ts';
+import { verifyAtSourceInWorker } from './verify-at-source.ts';
+import { verifyAtTargetInWorker } from './verify-at-target.ts';
+import type { FromWorker, JobResult, WorkerData, WorkerJob } from './worker-messages.ts';
 
 /** One job, then the end: nothing keeps the thread after it. */
 function work(port: MessagePort, { job, control }: WorkerData): void {
@@ -18,7 +20,7 @@ function work(port: MessagePort, { job, control }: WorkerData): void {
   }
 }
 
-function run(job: WorkerJob, link: Link): RoundStats | TreeSize {
+function run(job: WorkerJob, link: Link): JobResult {
   switch (job.kind) {
     case 'send':
       return sendRoundInWorker(job, link);
@@ -26,6 +28,10 @@ function run(job: WorkerJob, link: Link): RoundStats | TreeSize {
       return receiveRoundInWorker(job, link);
     case 'measure':
       return measureInWorker(job, link);
+    case 'verifyAtSource':
+      return verifyAtSourceInWorker(job, link);
+    case 'verifyAtTarget':
+      return verifyAtTargetInWorker(job, link);
   }
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { ContainerSummary, HostContainers } from '../../api/host.ts';
 import { api } from '../api.ts';
+import { nameOf } from '../container-name.ts';
 import { withSession } from '../session.ts';
 import { table } from '../table.ts';
 import type { Terminal } from '../terminal.ts';
@@ -39,10 +40,6 @@ function markOf({ host, stale }: HostContainers): string {
   if (host.status === 'away') return ' (stale: host away)';
   if (host.status === 'docker-down') return ' (stale: Docker down)';
   return stale ? ' (stale)' : '';
-}
-
-function nameOf({ Names, Id }: ContainerSummary): string {
-  return Names[0]?.replace(/^\//, '') ?? Id.slice(0, 12);
 }
 
 /** Docker lists a published port once for IPv4 and once for IPv6: shown once. */

@@ -20,6 +20,7 @@ import { makePlan, type Planned, refuseBlocked } from './planner.ts';
 import type { Agents, Hosts } from './ports.ts';
 import { type StoredMigration, toView } from './record.ts';
 import type { MigrationService } from './service.ts';
+import { Verifications } from './verifications.ts';
 
 export type MigrationsPorts = { store: Store; hosts: Hosts; agents: Agents; log: Logger; patience?: Patience };
 
@@ -37,6 +38,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   const migrations = new MigrationStore(store);
   const ports = { hosts, agents, migrations, log, patience };
   const running = new Map<string, Running>();
+  const verifications = new Verifications(ports);
   const shutdown = new AbortController();
 
   function drive(id: string): void {
@@ -111,6 +113,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     },
 
     async failover(id, options: FailoverOptions) {
+      verifications.refuseWhileRunning(id);
       return toView(await completeMigration(ports, id, options, shutdown.signal));
     },
 
@@ -127,9 +130,12 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       return ended;
     },
 
+    verify: async (id) => toView(await verifications.begin(id)),
+
     subscribe: (listener, signal) => migrations.subscribe(listener, signal),
 
     async resume() {
+      await verifications.endLeftovers();
       for (const migration of await migrations.list()) {
         if (!openPhases.includes(migration.phase) && !migration.clearing) continue;
         await migrations.update(migration.id, { epoch: migration.epoch + 1 });
@@ -140,7 +146,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 
     async close() {
       shutdown.abort(new CargoError('SERVER_UNREACHABLE', 'the server is stopping'));
-      await Promise.all([...running.values()].map(({ done }) => done));
+      await Promise.all([verifications.close(), ...[...running.values()].map(({ done }) => done)]);
     },
   };
 }
@@ -179,6 +185,7 @@ function newMigration({ plan, definition, source, target, bases }: Planned, opti
     cleanedUp: false,
     movedAs: null,
     findings: plan.findings,
+    verification: null,
     error: null,
     epoch: 1,
     definition,

@@ -15,6 +15,11 @@ export interface MigrationService {
   untilRunning(id: string, signal: AbortSignal): Promise<Migration>;
   failover(id: string, options: FailoverOptions): Promise<Migration>;
   cancel(id: string): Promise<Migration>;
+  /**
+   * Begins to compare the target's data with what the source sent; `verification` of the migration tells how it goes.
+   * @throws CargoError WRONG_PHASE unless both sides still have it, or while another verification runs
+   */
+  verify(id: string): Promise<Migration>;
   /** Called with every change (progress included) until the signal aborts. */
   subscribe(listener: (migration: Migration) => void, signal: AbortSignal): void;
 }

@@ -11,6 +11,7 @@ const FailoverBody = FailoverOptions.nullish();
 export function addMigrationRoutes(app: App, parts: ServerParts): void {
   addReading(app, parts);
   addBeginning(app, parts);
+  addVerifying(app, parts);
   addEnding(app, parts);
 }
 
@@ -66,6 +67,19 @@ function addBeginning(app: App, { migrations, closing }: ServerParts): void {
       response: { 202: Migration, ...failed },
     },
     handler: async (request, reply) => reply.status(202).send(await migrations.begin(request.body, closing)),
+  });
+}
+
+function addVerifying(app: App, { migrations }: ServerParts): void {
+  app.post('/v1/migrations/:id/verify', {
+    config: { access: 'admin' },
+    schema: {
+      summary:
+        'Compare the data at the target with the checksums of what the source sent; `verification` tells how it goes',
+      params: Id,
+      response: { 202: Migration, ...failed },
+    },
+    handler: async (request, reply) => reply.status(202).send(await migrations.verify(request.params.id)),
   });
 }
 

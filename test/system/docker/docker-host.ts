@@ -19,7 +19,7 @@ import type { HarnessCommand, HarnessQuestion } from './harness-messages.ts';
 const root = join(import.meta.dirname, '../../..');
 const cargoLab = join(root, 'bin/cargo-lab');
 
-type Step = Exclude<StepName, 'copy'>;
+type Step = Exclude<StepName, 'copy' | 'verify'>;
 type Answer = { id: number; result?: unknown; error?: { code: string; message: string; details?: unknown } };
 type Image = { id: string; reference: string; layers: string[] };
 

@@ -8,7 +8,7 @@ export type HarnessCommand =
   | {
       op: 'step';
       migrationId: string;
-      step: Exclude<StepName, 'copy'>;
+      step: Exclude<StepName, 'copy' | 'verify'>;
       input: unknown;
       /** Ends the step at this moment: 0 before the first write of the record, 1 after it, 2 before the second, … */
       crashAtUpdate?: number;

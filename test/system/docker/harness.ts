@@ -78,6 +78,7 @@ function stepContext(command: HarnessCommand & { op: 'step' }, signal: AbortSign
         return createReadStream(path).on('close', () => rmSync(path, { force: true }));
       },
       openRound: () => Promise.reject(new Error('the container part copies no data')),
+      openVerification: () => Promise.reject(new Error('the container part copies no data')),
     }),
   };
 }

@@ -2,7 +2,14 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type RoundStats, receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
+import {
+  type RoundStats,
+  receiveRound,
+  sendRound,
+  type VerifyStats,
+  verifyAtSource,
+  verifyAtTarget,
+} from '../../../src/agent/volume/index.ts';
 
 /** Two connected TCP sockets on loopback. */
 export async function socketPair(): Promise<[Socket, Socket]> {
@@ -67,6 +74,29 @@ export class TreePair implements Disposable {
           stateDir: join(this.directory, 'target-state'),
         }),
       ]);
+    } finally {
+      left.destroy();
+      right.destroy();
+    }
+  }
+
+  /** What both sides say of the target's tree beside what was sent in the last round. */
+  async verify(): Promise<VerifyStats> {
+    const [left, right] = await socketPair();
+    const signal = AbortSignal.timeout(60_000);
+    try {
+      const [atSource, atTarget] = await Promise.all([
+        verifyAtSource({
+          ...{ socket: left, root: { path: this.source, isFile: false }, signal },
+          stateDir: join(this.directory, 'source-state'),
+        }),
+        verifyAtTarget({
+          ...{ socket: right, root: { path: this.target, isFile: false }, signal },
+          stateDir: join(this.directory, 'target-state'),
+        }),
+      ]);
+      if (JSON.stringify(atSource) !== JSON.stringify(atTarget)) throw new Error('the sides say different things');
+      return atTarget;
     } finally {
       left.destroy();
       right.destroy();

@@ -11,5 +11,6 @@ export const quietHandlers: StepHandlers = {
   start: async () => ({ running: true, health: 'none', startMs: 1 }),
   refuse: async () => ({}),
   abandon: async () => ({ removed: [] }),
+  verify: async () => ({ files: 0, bytes: 0, changed: 0, differences: 0, differing: [] }),
   finish: async () => ({}),
 };

@@ -1,9 +1,9 @@
-import { agentSteps, type StepCommand, type StepName } from '../../../src/api/agent-steps.ts';
+import { agentSteps, type StepCommand, type StepName, type StepOutput } from '../../../src/api/agent-steps.ts';
 import type { ContainerDefinition } from '../../../src/api/container-definition.ts';
 import { type Reply, summary, TestAgent } from './test-agent.ts';
 import type { TestServer } from './test-server.ts';
 
-const outputs: Record<StepName, unknown> = {
+const outputs: Record<Exclude<StepName, 'verify'>, unknown> = {
   serve: {},
   freeze: { movedAs: 'db-moved-1234', exitCode: 0, forced: false, stopMs: 5, bases: [] },
   thaw: { running: true },
@@ -24,6 +24,9 @@ export type MigratingAgents = AsyncDisposable & {
   reset(): void;
   holdCopy(): void;
   letCopyGo(): void;
+  /** From now on a verification doesn't end, until it is told what to find. */
+  holdVerify(): void;
+  endVerify(found: Partial<StepOutput<'verify'>>): void;
   /** Resolves when the target was told to copy. */
   copying(): Promise<void>;
 };
@@ -38,12 +41,13 @@ export async function migratingAgents(server: TestServer): Promise<MigratingAgen
   const source = await TestAgent.join(server, 'h1', { token: join });
   const target = await TestAgent.join(server, 'h2', { token: join });
   const asked = Promise.withResolvers<void>();
-  let copyState: 'running' | 'done' = 'done';
+  const states = { copy: 'done', verify: 'done' };
+  const found = { files: 3, bytes: 100, changed: 0, differences: 0, differing: [] as string[] };
   for (const agent of [source, target]) {
     agent.respond = ({ url, method }, body) => {
       const key = /\/steps\/([^?]*)/.exec(url)?.[1];
       if (key?.startsWith('copy')) asked.resolve();
-      if (key !== undefined) return report(key, method === 'PUT' ? (body as StepCommand).step : null, copyState);
+      if (key !== undefined) return report(key, method === 'PUT' ? (body as StepCommand).step : null, states, found);
       return look(agent, url);
     };
     await agent.beat();
@@ -58,10 +62,17 @@ export async function migratingAgents(server: TestServer): Promise<MigratingAgen
     token,
     reset,
     holdCopy: () => {
-      copyState = 'running';
+      states.copy = 'running';
     },
     letCopyGo: () => {
-      copyState = 'done';
+      states.copy = 'done';
+    },
+    holdVerify: () => {
+      states.verify = 'running';
+    },
+    endVerify: (outcome) => {
+      Object.assign(found, outcome);
+      states.verify = 'done';
     },
     copying: () => asked.promise,
     async [Symbol.asyncDispose]() {
@@ -71,11 +82,11 @@ export async function migratingAgents(server: TestServer): Promise<MigratingAgen
   };
 }
 
-function report(key: string, step: StepName | null, copyState: 'running' | 'done'): Reply {
+function report(key: string, step: StepName | null, states: Record<string, string>, found: object): Reply {
   const name = step ?? (key.replace(/-\d+$/, '') as StepName);
-  const state = name === 'copy' ? copyState : 'done';
+  const state = states[name] ?? 'done';
   const progress = { activity: 'copying', filesDone: 1, filesTotal: 3, bytesDone: 10, bytesTotal: 100 };
-  const output = state === 'done' ? agentSteps[name].output.parse(outputs[name]) : null;
+  const output = state === 'done' ? agentSteps[name].output.parse(name === 'verify' ? found : outputs[name]) : null;
   return { body: { key, state, progress: state === 'running' ? progress : null, output, error: null } };
 }
 

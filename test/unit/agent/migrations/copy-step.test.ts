@@ -47,7 +47,11 @@ async function contextFor(record: MigrationRecord, openRound: SourcePeer['openRo
   const directory = await temporaryDirectory();
   const reports: StepProgress[] = [];
   const stop = new AbortController();
-  const source: SourcePeer = { openRound, fetchImage: () => Promise.reject(new Error('no image in this test')) };
+  const source: SourcePeer = {
+    openRound,
+    openVerification: () => Promise.reject(new Error('no verification in this test')),
+    fetchImage: () => Promise.reject(new Error('no image in this test')),
+  };
   const context: StepContext = {
     ...{ migrationId: 'm1', directory: directory.path, log, signal: stop.signal },
     record: () => record,

@@ -68,11 +68,12 @@ async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerMod
     peer: { hostId: targetId, name: null, address: null },
     source: { serving: true, frozen: null, released: false },
   }));
-  const rounds = new ServedRounds({ records, send, log });
+  const targetOnly = () => Promise.reject(new Error('this is the source'));
+  const rounds = new ServedRounds({ records, send, verify: targetOnly, log });
   const sourcePeer = () => {
     throw new Error('this is the source');
   };
-  const handlers = allHandlers(container, () => Promise.reject(new Error('this is the source')), rounds);
+  const handlers = allHandlers(container, { receiveRound: targetOnly, verifyAtTarget: targetOnly }, rounds);
   const steps = new StepRunner({ records, handlers, sourcePeer, log });
   const listen = { host: '127.0.0.1', port: 0 };
   const view = new HostView(container, new AdvertisedAddress(listen, undefined, new URL('https://127.0.0.1:1')));

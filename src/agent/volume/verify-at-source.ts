@@ -1,0 +1,43 @@
+import { rmSync } from 'node:fs';
+import { CargoError } from '../../api/cargo-error.ts';
+import { Acknowledge, Welcome } from './control-frames.ts';
+import { DATA_PROTOCOL } from './format.ts';
+import { frameKinds } from './frames.ts';
+import { type Link, unexpectedFrame } from './link.ts';
+import { Manifest, manifestPaths } from './manifest.ts';
+import { HAVE, receiveOwnManifest } from './own-manifest.ts';
+import { SourceState } from './send-round.ts';
+import { StateFile } from './state-file.ts';
+import { compareWithSent } from './verdict.ts';
+import type { VerifyStats, WorkerJob } from './worker-messages.ts';
+
+type VerifyJob = Extract<WorkerJob, { kind: 'verifyAtSource' }>;
+
+/** The source's side of a verification: compares the target's tree with the manifest of what was sent last. */
+export function verifyAtSourceInWorker(job: VerifyJob, link: Link): VerifyStats {
+  const state = new StateFile(job.stateDir, 'source.json', SourceState).read();
+  const label = state?.acknowledged ?? null;
+  if (label === null) throw new CargoError('WRONG_PHASE', 'There is nothing to verify: no round was completed.');
+  const { isFile } = job.root;
+  link.sendControl(frameKinds.hello, { protocol: DATA_PROTOCOL, round: 0, final: true, isFile, bases: [label] });
+  const { base } = link.receiveControl(frameKinds.welcome, Welcome);
+  if (base !== label) throw unexpectedFrame(frameKinds.welcome);
+  receiveOwnManifest(job.stateDir, link);
+  const verdict = compare(job.stateDir, label, link);
+  link.sendControl(frameKinds.verdict, verdict);
+  link.receiveControl(frameKinds.acknowledge, Acknowledge);
+  link.sendControl(frameKinds.bye, {});
+  return verdict;
+}
+
+function compare(stateDir: string, label: string, link: Link): VerifyStats {
+  const there = manifestPaths(stateDir, HAVE);
+  try {
+    using sent = new Manifest(stateDir, label);
+    using found = new Manifest(stateDir, HAVE);
+    return compareWithSent(sent, found, () => link.throwIfStopped());
+  } finally {
+    rmSync(there.tree);
+    rmSync(there.blocks);
+  }
+}
