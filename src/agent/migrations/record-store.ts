@@ -31,10 +31,10 @@ export class RecordStore {
   /** A damaged record is logged and makes the calls for its migration fail; it doesn't keep the others from going on. */
   static async open(root: string, log: Logger): Promise<RecordStore> {
     await mkdir(root, { recursive: true, mode: 0o700 });
-    const reserve = new DiskReserve(`${root}.reserve`);
+    const reserve = new DiskReserve(join(root, '.reserve'));
     await reserve.keep();
     const entries = new Map<string, Entry>();
-    for (const id of await readdir(root)) {
+    for (const { name: id } of (await readdir(root, { withFileTypes: true })).filter((found) => found.isDirectory())) {
       const entry = await readEntry(root, id);
       if (entry === null) await rm(join(root, id), { recursive: true });
       else entries.set(id, entry);

@@ -39,7 +39,7 @@ test('control: without the reserve a full disk keeps the record from being writt
   await withSmallDisk(async (path) => {
     const records = await RecordStore.open(join(path, 'migrations'), log);
     await records.create('m1');
-    execFileSync('rm', [join(path, 'migrations.reserve')]);
+    execFileSync('rm', [join(path, 'migrations', '.reserve')]);
     fill(path);
     await expect(records.update('m1', (record) => ({ ...record, epoch: 1 }))).rejects.toThrow('ENOSPC');
   });
