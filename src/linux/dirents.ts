@@ -1,9 +1,18 @@
 import { bind, check } from './libc.ts';
 
 const getdents64 = bind('int64 getdents64(int fd, void *buffer, size_t size)');
+const lseek = bind('int64 lseek(int fd, int64 offset, int whence)');
 
 /** Offset of d_name in struct linux_dirent64, getdents64(2). */
 const NAME = 19;
+
+/**
+ * Back to a directory's first entry. Also before the first reading: Btrfs shows only entries that were there when the
+ * directory was opened or, later, rewound (since Linux 6.5).
+ */
+export function rewindDirents(fd: number): void {
+  check(lseek(fd, 0, 0), 'lseek', `fd ${fd}`);
+}
 
 /** getdents64(2): fills the buffer with packed entries, returns their bytes, 0 at the end of the directory. */
 export function readDirents(fd: number, into: Uint8Array): number {

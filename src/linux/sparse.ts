@@ -33,3 +33,11 @@ export function punchHole(fd: number, offset: number, length: number): boolean {
   check(result, 'fallocate', `fd ${fd}`);
   return true;
 }
+
+/** fallocate(2) that gives a range room where it has none, and changes nothing else; false where that can't be had. */
+export function reserve(fd: number, offset: number, length: number): boolean {
+  const result = fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, length);
+  if (result < 0 && lastErrno() === EOPNOTSUPP) return false;
+  check(result, 'fallocate', `fd ${fd}`);
+  return true;
+}

@@ -5,6 +5,8 @@ const statx = bind('int statx(int dirfd, void *path, int flags, uint mask, void 
 const AT_NO_AUTOMOUNT = 0x800;
 const STATX_BASIC_STATS = 0x7ff;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
+const STATX_ATTR_IMMUTABLE = 0x10;
+const STATX_ATTR_APPEND = 0x20;
 
 export const S_IFMT = 0o170000;
 export const S_IFSOCK = 0o140000;
@@ -38,6 +40,10 @@ export class Stat {
 
   get isMountRoot(): boolean {
     return (this.#bytes.readUInt32LE(8) & STATX_ATTR_MOUNT_ROOT) !== 0;
+  }
+  /** Immutable or append-only: not even root may change, rename, link or remove it. */
+  get isProtected(): boolean {
+    return (this.#bytes.readUInt32LE(8) & (STATX_ATTR_IMMUTABLE | STATX_ATTR_APPEND)) !== 0;
   }
   get nlink(): number {
     return this.#bytes.readUInt32LE(16);

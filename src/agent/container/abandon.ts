@@ -5,6 +5,7 @@ import { reach } from '../../faults/reach.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { removeImages } from '../image/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { unprotectTree } from '../volume/index.ts';
 import { moveBaseOut } from './bases.ts';
 import { exists } from './host-paths.ts';
 import { type Target, targetOf } from './records.ts';
@@ -46,6 +47,9 @@ async function removeContainer(
   if (container?.State.Running) await engine.kill(container.Id, signal);
   // Before the container goes: its anonymous volumes go with it, and with them what stands in them.
   for (const move of target.usedBases) await moveBaseOut(move);
+  for (const { path } of target.mountPaths) {
+    if (!target.usedBases.some((move) => move.to === path)) await unprotectTree(path);
+  }
   if (container === null) return [];
   await engine.removeContainer(container.Id, { anonymousVolumes: true }, signal);
   return [container.Name.replace(/^\//, '')];

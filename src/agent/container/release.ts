@@ -1,6 +1,7 @@
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { unprotectTree } from '../volume/index.ts';
 import { exists } from './host-paths.ts';
 import { definitionOf, type Frozen, updateSource } from './records.ts';
 
@@ -24,14 +25,16 @@ export async function release(
     removed.push(frozen.movedAs);
   }
   for (const mount of definitionOf(context).mounts) {
-    const isOurs = mount.kind === 'volume' && (await standsAside(frozen, mount.path));
-    if (isOurs && (await engine.removeVolume(mount.name, signal))) removed.push(mount.name);
+    const aside = mount.kind === 'volume' ? await placeAside(frozen, mount.path) : null;
+    if (aside !== null) await unprotectTree(aside);
+    if (aside !== null && (await engine.removeVolume(mount.name, signal))) removed.push(mount.name);
     else log.info({ kind: mount.kind, name: mount.name }, 'kept on the source host');
   }
   return { removed };
 }
 
-async function standsAside({ movedAside }: Frozen, path: string): Promise<boolean> {
+/** Where a volume's data stands aside, or null. */
+async function placeAside({ movedAside }: Frozen, path: string): Promise<string | null> {
   const move = movedAside.find(({ from }) => from === path);
-  return move !== undefined && (await exists(move.to));
+  return move !== undefined && (await exists(move.to)) ? move.to : null;
 }

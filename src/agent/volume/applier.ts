@@ -16,6 +16,7 @@ import { OpReader, violation } from './op-reader.ts';
 import type { OpTotals } from './op-writer.ts';
 import type { OpenRoot } from './open-root.ts';
 import { ops } from './ops.ts';
+import { despiteProtection } from './protection.ts';
 import type { Stash } from './stash.ts';
 
 /** Carries ops out on the receiver's tree. All acts are on single names relative to directory descriptors. */
@@ -56,7 +57,8 @@ export class Applier implements Disposable {
     if (this.#begun !== null || this.#directories.depth !== 0) throw violation('the operations end in the middle');
     const root = new Stat().readFd(this.#root.fd);
     this.#stash.finish();
-    setMtime(this.#root.fd, root.mtimeSeconds, root.mtimeNanoseconds);
+    const { fd } = this.#root;
+    despiteProtection([{ dirfd: fd }], () => setMtime(fd, root.mtimeSeconds, root.mtimeNanoseconds));
   }
 
   [Symbol.dispose](): void {
@@ -123,13 +125,13 @@ export class Applier implements Disposable {
   }
 
   #makeDirectory(reader: OpReader): void {
-    this.#named(reader, (dirfd, name) => makeDirectoryAt(dirfd, name, 0o700));
+    this.#named(reader, (dirfd, name) => despiteProtection([{ dirfd }], () => makeDirectoryAt(dirfd, name, 0o700)));
     this.totals.files += 1;
     this.entriesAdded += 1;
   }
 
   #remove(reader: OpReader, remove: (dirfd: number, name: CString) => void): void {
-    this.#named(reader, remove);
+    this.#named(reader, (dirfd, name) => despiteProtection([{ dirfd }, { dirfd, name }], () => remove(dirfd, name)));
     this.totals.deleted += 1;
     this.entriesAdded -= 1;
   }
@@ -172,13 +174,15 @@ export class Applier implements Disposable {
     const metadata = reader.metadata();
     const format = nodeFormat(reader.u8());
     if (format === null) throw violation('a node has no type');
-    makeNodeAt(dirfd, name, format | 0o600, reader.u32(), reader.u32());
+    const [major, minor] = [reader.u32(), reader.u32()];
+    despiteProtection([{ dirfd }], () => makeNodeAt(dirfd, name, format | 0o600, major, minor));
     this.#begin(beginByName(dirfd, name, metadata), 1);
   }
 
   #beginSymlink(dirfd: number, name: CString, reader: OpReader): void {
     const metadata = reader.metadata();
-    symlinkAt(reader.symlinkTarget(), dirfd, name);
+    const target = reader.symlinkTarget();
+    despiteProtection([{ dirfd }], () => symlinkAt(target, dirfd, name));
     this.#begin(beginByName(dirfd, name, metadata), 1);
   }
 

@@ -180,7 +180,7 @@ export class ContentSender {
 
   #sendXattrs(after: RecordView, holder: XattrHolder): void {
     try {
-      this.#xattrs.forEach(holder, (name, value) => this.#o.writer.xattr(name, value));
+      this.#xattrs.forEach(holder, null, (name, value) => this.#o.writer.xattr(name, value));
     } catch (error) {
       if (!isErrno(error, 'ENOENT', 'ENOTDIR', 'ELOOP', 'ESTALE')) throw error;
       this.#markStale(after);

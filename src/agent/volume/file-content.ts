@@ -1,7 +1,9 @@
 import { hash as digest } from 'node:crypto';
 import { readSync } from 'node:fs';
+import { type Range, unwrittenRanges } from '../../linux/extents.ts';
 import { nextData, nextHole } from '../../linux/sparse.ts';
 import { BLOCK_BYTES, HASH_BYTES, PAGE_BYTES } from './format.ts';
+import { mayBeUneven } from './reserved-room.ts';
 
 const zeros = Buffer.alloc(BLOCK_BYTES);
 const zerosHash = hashOf(zeros);
@@ -26,6 +28,9 @@ class DataMap {
   readonly #size: number;
   #dataStart = 0;
   #dataEnd = 0;
+  #reserved: Range[] | null = null;
+  /** Those before end before the block that is looked at: blocks come in order. */
+  #nextReserved = 0;
 
   constructor(fd: number, size: number) {
     this.#fd = fd;
@@ -39,13 +44,34 @@ class DataMap {
   }
 
   /** Which pages of a block hold data. */
-  pageBits(offset: number, length: number): number {
+  pageBits(offset: number, bytes: Buffer): number {
+    const { length } = bytes;
     let bits = 0;
     for (let at = this.dataAt(offset); at < offset + length; at = this.dataAt(this.#dataEnd)) {
       const end = Math.min(this.#dataEnd, offset + length);
       const first = Math.floor((at - offset) / PAGE_BYTES);
       for (let page = first; page * PAGE_BYTES < end - offset; page += 1) bits |= 1 << page;
       if (this.#dataEnd >= offset + length) break;
+    }
+    return bits & ~this.#reservedBits(offset, bytes);
+  }
+
+  /** SEEK_DATA calls reserved room data once somebody has read it: such pages are known by being zeros as well. */
+  #reservedBits(offset: number, bytes: Buffer): number {
+    this.#reserved ??= unwrittenRanges(this.#fd);
+    let bits = 0;
+    for (let index = this.#nextReserved; index < this.#reserved.length; index += 1) {
+      const range = this.#reserved[index] ?? { offset: 0, length: 0 };
+      if (range.offset >= offset + bytes.length) break;
+      const end = Math.min(range.offset + range.length - offset, bytes.length);
+      if (end <= 0) this.#nextReserved = index + 1;
+      for (
+        let page = Math.max(0, Math.floor((range.offset - offset) / PAGE_BYTES));
+        page * PAGE_BYTES < end;
+        page += 1
+      ) {
+        if (isZeros(bytes.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES))) bits |= 1 << page;
+      }
     }
     return bits;
   }
@@ -72,7 +98,7 @@ export interface ContentSink {
  * @returns false if it was shorter.
  */
 export function readContent(fd: number, size: number, allocatedBytes: number, sink: ContentSink): boolean {
-  const map = allocatedBytes < size ? new DataMap(fd, size) : null;
+  const map = mayBeUneven(size, allocatedBytes, BLOCK_BYTES) ? new DataMap(fd, size) : null;
   for (let offset = 0; offset < size; ) {
     const data = map === null ? offset : map.dataAt(offset);
     const hole = data >= size ? size - offset : Math.floor((data - offset) / BLOCK_BYTES) * BLOCK_BYTES;
@@ -87,7 +113,7 @@ export function readContent(fd: number, size: number, allocatedBytes: number, si
       sink.holes(offset, size - offset);
       return false;
     }
-    const pageBits = map === null ? fullBits(length) : map.pageBits(offset, length);
+    const pageBits = map === null ? fullBits(length) : map.pageBits(offset, bytes);
     const isZeroBlock = length === BLOCK_BYTES && isZeros(bytes);
     if (pageBits === 0) sink.holes(offset, length);
     else sink.block(offset, bytes, isZeroBlock ? zerosHash : hashOf(bytes), pageBits);

@@ -7,6 +7,7 @@ import { BLOCK_BYTES } from './format.ts';
 import type { NewManifest } from './manifest.ts';
 import type { OpWriter } from './op-writer.ts';
 import { RACY, type RecordView, STALE } from './record.ts';
+import { mayBeUneven } from './reserved-room.ts';
 import { isRacy } from './scanner.ts';
 import { noXattrs, type XattrReader } from './xattr-reader.ts';
 
@@ -37,7 +38,7 @@ export class FileSender {
     const flags = (after.flags & ~RACY) | (isRacy(this.#stat) ? RACY : 0);
     after.setFlags(flags);
     writeBack(fd);
-    const digest = this.#o.xattrs.digest(fd);
+    const digest = this.#o.xattrs.digest(fd, after);
     const isComplete = this.#sendContent(fd, after, before, digest);
     const isQuiet = isComplete && this.#isAsRecorded(fd, after);
     if (!isQuiet) after.setFlags(after.flags | RACY);
@@ -60,7 +61,7 @@ export class FileSender {
   }
 
   #sendContent(fd: number, after: RecordView, before: RecordView | null, digest: Uint8Array): boolean {
-    const isPlain = after.size <= BLOCK_BYTES && after.allocatedBytes >= after.size;
+    const isPlain = !mayBeUneven(after.size, after.allocatedBytes, BLOCK_BYTES);
     if (before === null && isPlain && digest === noXattrs) return this.#sendSmall(fd, after);
     const { writer } = this.#o;
     const sink = new FileDifference(this.#o, after, before);
@@ -71,8 +72,10 @@ export class FileSender {
     const isSame = before !== null && !before.has(STALE) && before.size === after.size && before.hasSameMetadata(after);
     if (!isSame || xattrsDiffer) sink.begin();
     if (!sink.isBegun) return isComplete;
-    if (xattrsDiffer) this.#o.xattrs.forEach(fd, (name, value) => writer.xattr(name, value));
-    writer.done(xattrsDiffer);
+    // A file that is worked on may lose the room that was reserved.
+    const sendsXattrs = xattrsDiffer || this.#o.xattrs.reservedRoom(fd, after) !== null;
+    if (sendsXattrs) this.#o.xattrs.forEach(fd, after, (name, value) => writer.xattr(name, value));
+    writer.done(sendsXattrs);
     return isComplete;
   }
 

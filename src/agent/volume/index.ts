@@ -3,6 +3,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { runJob } from './channel.ts';
 import type { JobResult, RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
+export { unprotectTree } from './protection.ts';
 export type { RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
 type RoundOptions = {

@@ -1,4 +1,4 @@
-import { direntLength, direntNameStart, readDirents } from '../../linux/dirents.ts';
+import { direntLength, direntNameStart, readDirents, rewindDirents } from '../../linux/dirents.ts';
 
 const CHUNK_BYTES = 65536;
 
@@ -30,6 +30,7 @@ export class Listing {
   }
 
   #readAll(fd: number): number {
+    rewindDirents(fd);
     let filled = 0;
     while (true) {
       if (this.#bytes.length - filled < CHUNK_BYTES) this.#enlarge(filled);

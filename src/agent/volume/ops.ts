@@ -18,7 +18,8 @@
  *   NODE name, metadata, type, major, minor           begins a new FIFO, socket or device
  *   TOUCH name, metadata                              begins an existing entry that is neither file nor directory
  *   DIR metadata                                      begins the current directory
- *   XATTR name, +value                                an attribute of what was begun
+ *   XATTR name, +value                                an attribute of what was begun; cargo.flags: of chattr(1), u32;
+ *                                                     cargo.reserved, the first: room without data, pairs of u64
  *   DONE all                                          ends what was begun; all: attributes not named go away
  *   PROGRESS files, bytes
  *

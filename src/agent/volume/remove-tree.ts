@@ -2,6 +2,7 @@ import { type CString, isErrno } from '../../linux/libc.ts';
 import { removeDirectoryAt, unlinkAt } from '../../linux/names.ts';
 import { DirectoryStack } from './directory-stack.ts';
 import { Listing } from './listing.ts';
+import { despiteProtection } from './protection.ts';
 
 /** Removes an entry of a directory with everything below it, never through a symlink. It may be missing. */
 export function removeTree(parentFd: number, name: CString): void {
@@ -13,7 +14,9 @@ export function removeTree(parentFd: number, name: CString): void {
     if (top.next === top.listing.count) {
       stack.pop();
       directories.pop();
-      removeDirectoryAt(directories.fd(), top.name);
+      const { name } = top;
+      const dirfd = directories.fd();
+      despiteProtection([{ dirfd }, { dirfd, name }], () => removeDirectoryAt(dirfd, name));
       continue;
     }
     const entry = top.listing.name(top.next);
@@ -27,7 +30,7 @@ export function removeTree(parentFd: number, name: CString): void {
 /** Unlinks what is no directory; true if it is one. */
 function isDirectoryLeft(dirfd: number, name: CString): boolean {
   try {
-    unlinkAt(dirfd, name);
+    despiteProtection([{ dirfd }, { dirfd, name }], () => unlinkAt(dirfd, name));
     return false;
   } catch (error) {
     if (isErrno(error, 'ENOENT')) return false;

@@ -6,6 +6,7 @@ import { close, openDirectory, openDirectoryAt } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
 import { Listing } from './listing.ts';
 import type { OpenRoot } from './open-root.ts';
+import { despiteProtection } from './protection.ts';
 import { removeTree } from './remove-tree.ts';
 
 /**
@@ -37,28 +38,38 @@ export class Stash implements Disposable {
 
   /** Takes an entry out of the tree. */
   put(dirfd: number, name: CString, id: number): void {
-    renameAt(dirfd, name, this.#open(), idName(id));
+    const stash = this.#open();
+    despiteProtection([{ dirfd }, { dirfd, name }], () => renameAt(dirfd, name, stash, idName(id)));
   }
 
   /** Keeps a hard link of an entry. */
   anchor(dirfd: number, name: CString, id: number): void {
-    linkAt(dirfd, name, this.#open(), idName(id));
+    const stash = this.#open();
+    despiteProtection([{ dirfd, name }], () => linkAt(dirfd, name, stash, idName(id)));
   }
 
   take(id: number, dirfd: number, name: CString): void {
-    renameAt(this.#open(), idName(id), dirfd, name);
+    const stash = this.#open();
+    const places = [{ dirfd }, { dirfd: stash, name: idName(id) }];
+    despiteProtection(places, () => renameAt(stash, idName(id), dirfd, name));
   }
 
   link(id: number, dirfd: number, name: CString): void {
-    linkAt(this.#open(), idName(id), dirfd, name);
+    const stash = this.#open();
+    const places = [{ dirfd }, { dirfd: stash, name: idName(id) }];
+    despiteProtection(places, () => linkAt(stash, idName(id), dirfd, name));
   }
 
   /** At the end only anchors are left: their names go, their inodes are in the tree. */
   finish(): void {
     if (this.#fd < 0) return;
     const listing = Listing.of(this.#fd);
-    for (let index = 0; index < listing.count; index += 1) unlinkAt(this.#fd, listing.name(index));
-    removeDirectoryAt(this.#parentFd, this.#name);
+    const dirfd = this.#fd;
+    for (let index = 0; index < listing.count; index += 1) {
+      const name = listing.name(index);
+      despiteProtection([{ dirfd, name }], () => unlinkAt(dirfd, name));
+    }
+    despiteProtection([{ dirfd: this.#parentFd }], () => removeDirectoryAt(this.#parentFd, this.#name));
     this.#close();
   }
 
@@ -75,7 +86,7 @@ export class Stash implements Disposable {
   #open(): number {
     if (this.#fd >= 0) return this.#fd;
     try {
-      makeDirectoryAt(this.#parentFd, this.#name, 0o700);
+      despiteProtection([{ dirfd: this.#parentFd }], () => makeDirectoryAt(this.#parentFd, this.#name, 0o700));
     } catch (error) {
       if (!isErrno(error, 'EEXIST')) throw error;
     }

@@ -122,7 +122,7 @@ export class TreeHasher {
       });
       recorder.end();
       if (!isComplete) this.#o.onChange(this.#directories.show(name));
-      entry.setXattrDigest(this.#xattrs.digest(fd));
+      entry.setXattrDigest(this.#xattrs.digest(fd, entry));
       this.#markIfChanged(fd, entry);
     } finally {
       close(fd);

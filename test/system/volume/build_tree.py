@@ -1,8 +1,9 @@
 """Builds a tree that holds one of everything a file system can hold. Usage: build_tree.py DIRECTORY [huge]"""
-import os, random, stat, struct, sys
+import os, random, stat, struct, subprocess, sys
 
 root = os.fsencode(sys.argv[1])
 rnd = random.Random('cargo')
+filesystem = subprocess.check_output(['stat', '-f', '-c', '%T', root]).strip()
 os.umask(0)
 
 
@@ -77,13 +78,13 @@ os.link(at('links', 'one'), at('a/b/c', 'five'))
 os.symlink(b'target\xff\n' + b'x' * 200, at('links', 'strange'))
 os.symlink('/etc/passwd', at('links', 'absolute'))
 os.symlink('../../../../..', at('links', 'up'))
-os.symlink('x' * 4095, at('links', 'longest'))
+os.symlink('x' * (1023 if filesystem == b'xfs' else 4095), at('links', 'longest'))
 os.link(at('links', 'up'), at('links', 'up-hard'), follow_symlinks=False)
 os.lchown(at('links', 'strange'), 11, 12)
 
 os.mkfifo(at('nodes', 'fifo'), 0o600); os.link(at('nodes', 'fifo'), at('nodes', 'fifo-hard'))
 os.mknod(at('nodes', 'null'), stat.S_IFCHR | 0o666, os.makedev(1, 3))
-os.mknod(at('nodes', 'wide'), stat.S_IFCHR | 0o600, os.makedev(511, 1000000))
+os.mknod(at('nodes', 'wide'), stat.S_IFCHR | 0o600, os.makedev(511, 262143 if filesystem == b'xfs' else 1000000))
 os.mknod(at('nodes', 'loop'), stat.S_IFBLK | 0o660, os.makedev(7, 200))
 os.mknod(at('nodes', 'socket'), stat.S_IFSOCK | 0o777)
 os.chown(at('nodes', 'socket'), 21, 22); os.chmod(at('nodes', 'socket'), 0o4711)
@@ -102,7 +103,26 @@ sparse('pages', 40 * 4096, *[(i * 8192, bytes([65 + i]) * 4096) for i in range(2
 sparse('small-hole', 8192, (4096, b'second page'))
 sparse('tiny', 100)
 fd = os.open(at('sparse', 'preallocated'), os.O_CREAT | os.O_RDWR)
-os.posix_fallocate(fd, 0, 500000); os.pwrite(fd, b'used', 100000); os.close(fd)
+os.posix_fallocate(fd, 0, 507904); os.pwrite(fd, b'used', 100000); os.close(fd)
+
+def allocate(name, size, ranges, data=(), keep=False):
+    path = at('sparse', name)
+    with open(path, 'wb') as f:
+        f.truncate(size)
+    for offset, length in ranges:
+        subprocess.run(['fallocate'] + (['-n'] if keep else []) + ['-o', str(offset), '-l', str(length), path], check=True)
+    with open(path, 'r+b') as f:
+        for offset, bytes_ in data:
+            f.seek(offset); f.write(bytes_)
+
+allocate('reserved-and-holes', 1 << 20, [(0, 8192), (200704, 100 * 4096)], [(204800, b'd' * 5000), (900000, b'e')])
+allocate('reserved-in-one-block', 65536, [(8192, 8192)], [(20480, b'x')])
+allocate('reserved-small', 16384, [(4096, 4096)])
+if 'huge' in sys.argv[2:]:
+    allocate('reserved-big', 3 << 30, [(1 << 30, 1 << 30)], [(5, b'start')])
+# XFS takes such room back by itself.
+if filesystem != b'xfs':
+    allocate('reserved-beyond', 10000, [(0, 300000)], [(0, b'y' * 10000)], keep=True)
 
 for name, ns in (('before-1970', -1234567890123456789), ('epoch', 0), ('nanosecond', 1700000000000000001),
                  ('after-2106', 5000000000999999999), ('minus-half', -500000000)):
@@ -111,6 +131,21 @@ for name, ns in (('before-1970', -1234567890123456789), ('epoch', 0), ('nanoseco
     os.utime(at('times', name + '-dir'), ns=(ns, ns))
     os.symlink('t', at('times', name + '-link')); os.utime(at('times', name + '-link'), ns=(ns, ns), follow_symlinks=False)
 os.mkfifo(at('times', 'fifo')); os.utime(at('times', 'fifo'), ns=(42, 43))
+os.makedirs(at('flags', 'nodump-dir', 'in'))
+for name, flags in (('immutable', '+i'), ('append', '+a'), ('nodump', '+d'), ('noatime', '+A'), ('all', '+iadAS'),
+                    ('linked', '+i'), ('sealed', '+i'), ('growing', '+a'), ('nodump-dir', '+dA')):
+    path = at('flags', name)
+    if name in ('sealed', 'growing'):
+        os.makedirs(path); write(os.path.join(path, b'inside'), b'in')
+        os.utime(path, ns=(1, 1234567890123456789))
+    elif name != 'nodump-dir':
+        write(path, name.encode())
+    if name == 'linked':
+        os.link(path, at('flags', 'linked-too'))
+    subprocess.run(['chattr', flags, path], check=True)
+write(at('flags', 'nodump-dir', 'inherits'), b'i')
+write(at('flags', 'nodump-dir', 'does-not'), b'n')
+subprocess.run(['chattr', '-dA', at('flags', 'nodump-dir', 'does-not')], check=True)
 os.chown(root, 999, 998); os.chmod(root, 0o2751)
 os.setxattr(root, 'user.root', b'the root itself')
 os.utime(root, ns=(1, 1600000000123456789))

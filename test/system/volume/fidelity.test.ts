@@ -1,7 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { TreePair } from './rounds.ts';
+import { unprotectTree } from '../../../src/agent/volume/index.ts';
+import { removeAll, TreePair } from './rounds.ts';
 import { buildAdversarialTree, rsyncDifferences, snapshot } from './snapshot.ts';
 
 test('one of everything arrives as it is, seen by rsync and by our own walker', async () => {
@@ -100,3 +102,65 @@ test('a single file is created, then changed in place', async () => {
   expect(fs.readFileSync(pair.target)).toEqual(fs.readFileSync(pair.source));
   expect(fs.lstatSync(pair.target)).toMatchObject({ ino, mode: 0o100600, mtimeMs: fs.lstatSync(pair.source).mtimeMs });
 });
+
+test('an immutable tree is changed, renamed and at last removed as the source asks', async () => {
+  using pair = new TreePair();
+  const [here, there] = [pair.source, pair.target];
+  const flag = (flags: string, ...names: string[]) =>
+    execFileSync('chattr', [flags, ...names.map((name) => join(here, name))]);
+  for (const name of ['sealed/deep', 'moved']) fs.mkdirSync(join(here, name), { recursive: true });
+  for (const name of ['sealed/deep/file', 'moved/file', 'log']) fs.writeFileSync(join(here, name), name);
+  const sealed = ['sealed/deep/file', 'sealed/deep', 'sealed', 'moved/file', 'moved'];
+  flag('+i', ...sealed);
+  flag('+a', 'log');
+  await pair.round();
+  flag('-i', ...sealed);
+  fs.renameSync(join(here, 'moved'), join(here, 'sealed/moved'));
+  fs.linkSync(join(here, 'sealed/moved/file'), join(here, 'sealed/deep/again'));
+  fs.writeFileSync(join(here, 'sealed/deep/file'), 'changed');
+  fs.appendFileSync(join(here, 'log'), 'more');
+  flag('+i', 'sealed/deep/file', 'sealed/deep', 'sealed', 'sealed/moved/file');
+  await pair.round();
+  expect(snapshot(there)).toEqual(snapshot(here));
+  flag('-i', 'sealed');
+  fs.renameSync(join(here, 'sealed/moved'), join(here, 'moved'));
+  removeAll(join(here, 'sealed'));
+  await pair.round();
+  expect(snapshot(there)).toEqual(snapshot(here));
+  await expect(fs.promises.rm(there, { recursive: true })).rejects.toThrow();
+  await unprotectTree(there);
+  fs.rmSync(there, { recursive: true });
+});
+
+test('room that is reserved stays so while a file is written to, and goes when it is given back', async () => {
+  using pair = new TreePair();
+  const path = join(pair.source, 'file');
+  const allocate = (...options: string[]) => execFileSync('fallocate', [...options, path]);
+  fs.writeFileSync(path, '');
+  allocate('-l', '1M');
+  await pair.round();
+  const write = (at: number) => {
+    const fd = fs.openSync(path, 'r+');
+    fs.writeSync(fd, 'data', at);
+    fs.closeSync(fd);
+  };
+  for (const change of [
+    () => write(70_000),
+    () => write(500_000),
+    () => allocate('-p', '-o', '8192', '-l', '100000'),
+  ]) {
+    change();
+    const { bytes } = await pair.round();
+    expect(bytes).toBeLessThanOrEqual(65536);
+    expect(withoutBlocks(pair.target)).toEqual(withoutBlocks(pair.source));
+  }
+  allocate('-p', '-o', '0', '-l', '1M');
+  await pair.round();
+  expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
+  expect(fs.lstatSync(join(pair.target, 'file')).blocks).toBe(0);
+});
+
+/** A file that was punched and filled may need a block more for its list of extents. */
+function withoutBlocks(root: string): string[] {
+  return snapshot(root).map((line) => line.replace(/blocks \d+/, ''));
+}

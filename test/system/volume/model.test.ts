@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { mutate, mutation } from './mutation.ts';
 import { type ReceiveJob, RoundThreads, type SendJob } from './round-threads.ts';
+import { removeAll } from './rounds.ts';
 import { snapshot } from './snapshot.ts';
 
 let directory = '';
@@ -16,7 +17,7 @@ beforeAll(() => {
 
 afterAll(async () => {
   await threads[Symbol.asyncDispose]();
-  fs.rmSync(directory, { recursive: true, force: true });
+  removeAll(directory);
 });
 
 /** What happens between two rounds, and to the second one. */
@@ -31,7 +32,7 @@ const step = fc.record({
 test('whatever happens between rounds, and wherever they are cut, an ended round leaves equal trees', async () => {
   const [a, b] = [join(directory, 'a'), join(directory, 'b')];
   const [stateA, stateB] = [join(directory, 'state-a'), join(directory, 'state-b')];
-  const clean = (path: string): void => fs.rmSync(path, { recursive: true, force: true });
+  const clean = (path: string): void => (fs.existsSync(path) ? removeAll(path) : undefined);
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 5 }), async (steps) => {
       for (const path of [a, b, stateA, stateB]) clean(path);

@@ -1,9 +1,11 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { dirname, join } from 'node:path';
 import fc from 'fast-check';
+import { PORTABLE_FLAGS, readFlags, writeFlags } from '../../../src/linux/inode-flags.ts';
 import { AT_FDCWD, cstring } from '../../../src/linux/libc.ts';
 import { makeNodeAt } from '../../../src/linux/nodes.ts';
-import { punchHole } from '../../../src/linux/sparse.ts';
+import { punchHole, reserve } from '../../../src/linux/sparse.ts';
 import { removeXattr, setXattr } from '../../../src/linux/xattr.ts';
 
 /** One thing that a process does to a tree; what is impossible in the tree as it stands is passed over. */
@@ -11,7 +13,8 @@ export type Mutation =
   | { act: 'write'; path: string; size: number; fill: number }
   | { act: 'overwrite'; path: string; at: number; length: number; fill: number; keepsMtime: boolean }
   | { act: 'truncate'; path: string; size: number }
-  | { act: 'punch'; path: string; at: number; length: number }
+  | { act: 'punch' | 'allocate' | 'collapse'; path: string; at: number; length: number }
+  | { act: 'flags'; path: string; flags: number }
   | { act: 'mkdir' | 'remove' | 'fifo'; path: string }
   | { act: 'rename' | 'swap' | 'link'; path: string; other: string }
   | { act: 'symlink'; path: string; target: string }
@@ -19,6 +22,9 @@ export type Mutation =
   | { act: 'chown'; path: string; uid: number }
   | { act: 'utimes'; path: string; seconds: number }
   | { act: 'setXattr' | 'removeXattr'; path: string; name: string; fill: number };
+
+/** None, immutable, append-only, no dump and no access times. */
+const flagSets = [0, 0, 0x10, 0x20, 0xc0] as const;
 
 const name = fc.constantFrom('a', 'b', 'c', 'd');
 const path = fc.array(name, { minLength: 1, maxLength: 3 }).map((names) => names.join('/'));
@@ -41,6 +47,9 @@ export const mutation: fc.Arbitrary<Mutation> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ act: fc.constant('truncate'), path, size }) },
   { weight: 1, arbitrary: fc.record({ act: fc.constant('punch'), path, at: offset, length: offset }) },
+  { weight: 2, arbitrary: fc.record({ act: fc.constant('allocate'), path, at: offset, length: offset }) },
+  { weight: 1, arbitrary: fc.record({ act: fc.constant('collapse'), path, at: offset, length: offset }) },
+  { weight: 2, arbitrary: fc.record({ act: fc.constant('flags'), path, flags: fc.constantFrom(...flagSets) }) },
   { weight: 4, arbitrary: fc.record({ act: fc.constant('mkdir'), path }) },
   { weight: 2, arbitrary: fc.record({ act: fc.constant('remove'), path }) },
   { weight: 1, arbitrary: fc.record({ act: fc.constant('fifo'), path }) },
@@ -81,7 +90,13 @@ function apply(root: string, m: Mutation): unknown {
     case 'truncate':
       return isFile(full) ? fs.truncateSync(full, m.size) : undefined;
     case 'punch':
-      return punch(full, m.at, m.length);
+      return onFile(full, (fd) => m.length > 0 && punchHole(fd, m.at, m.length));
+    case 'allocate':
+      return onFile(full, (fd) => m.length > 0 && reserve(fd, m.at, m.length));
+    case 'collapse':
+      return collapse(full, m.at, m.length);
+    case 'flags':
+      return withFlags(full, m.flags);
     case 'mkdir':
       return fs.mkdirSync(full, { recursive: true });
     case 'remove':
@@ -121,11 +136,30 @@ function overwrite(full: string, at: number, bytes: Buffer, keepsMtime: boolean)
   }
 }
 
-function punch(full: string, at: number, length: number): void {
+function onFile(full: string, act: (fd: number) => void): void {
   if (!isFile(full)) return;
   const fd = fs.openSync(full, 'r+');
   try {
-    if (length > 0) punchHole(fd, at, length);
+    act(fd);
+  } finally {
+    fs.closeSync(fd);
+  }
+}
+
+/** Takes whole blocks out of a file, as only some file systems can. */
+function collapse(full: string, at: number, length: number): void {
+  if (!isFile(full)) return;
+  const [from, count] = [Math.floor(at / 4096) * 4096, Math.ceil(length / 4096) * 4096];
+  if (count === 0 || from + count >= fs.lstatSync(full).size) return;
+  execFileSync('fallocate', ['-c', '-o', String(from), '-l', String(count), full]);
+}
+
+function withFlags(full: string, flags: number): void {
+  const stat = fs.lstatSync(full);
+  if (!stat.isFile() && !stat.isDirectory()) return;
+  const fd = fs.openSync(full, 'r');
+  try {
+    writeFlags(fd, (readFlags(fd) & ~PORTABLE_FLAGS) | flags);
   } finally {
     fs.closeSync(fd);
   }

@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
@@ -31,14 +32,20 @@ export class TreePair implements Disposable {
   readonly directory: string;
   readonly source: string;
   readonly target: string;
+  readonly #state: string;
   #round = 0;
 
-  constructor() {
-    this.directory = fs.mkdtempSync('/var/tmp/cargo-volume-');
-    this.source = join(this.directory, 'source');
-    this.target = join(this.directory, 'target');
-    fs.mkdirSync(this.source);
-    fs.mkdirSync(this.target);
+  constructor(parent = '/var/tmp', turned?: TreePair) {
+    this.directory = turned?.directory ?? fs.mkdtempSync(join(parent, 'cargo-volume-'));
+    this.source = turned?.target ?? join(this.directory, 'source');
+    this.target = turned?.source ?? join(this.directory, 'target');
+    this.#state = turned === undefined ? 'state' : 'state-back';
+    for (const path of [this.source, this.target]) fs.mkdirSync(path, { recursive: true });
+  }
+
+  /** The way back, as a migration of its own. */
+  turned(): TreePair {
+    return new TreePair('', this);
   }
 
   /** One round from source to target; both sides must say the same. */
@@ -63,7 +70,7 @@ export class TreePair implements Disposable {
           ...common,
           socket: left,
           root: { path: this.source, isFile },
-          stateDir: join(this.directory, 'source-state'),
+          stateDir: join(this.directory, `source-${this.#state}`),
           final,
           bwlimit,
         }),
@@ -71,7 +78,7 @@ export class TreePair implements Disposable {
           ...common,
           socket: right,
           root: { path: this.target, isFile },
-          stateDir: join(this.directory, 'target-state'),
+          stateDir: join(this.directory, `target-${this.#state}`),
         }),
       ]);
     } finally {
@@ -105,11 +112,18 @@ export class TreePair implements Disposable {
 
   /** Both agents forget what they knew: the next round compares contents. */
   forget(): void {
-    fs.rmSync(join(this.directory, 'source-state'), { recursive: true, force: true });
-    fs.rmSync(join(this.directory, 'target-state'), { recursive: true, force: true });
+    fs.rmSync(join(this.directory, `source-${this.#state}`), { recursive: true, force: true });
+    fs.rmSync(join(this.directory, `target-${this.#state}`), { recursive: true, force: true });
   }
 
   [Symbol.dispose](): void {
-    fs.rmSync(this.directory, { recursive: true, force: true });
+    removeAll(this.directory);
   }
+}
+
+/** Also what is immutable. */
+export function removeAll(directory: string): void {
+  // It fails at nodes and beyond PATH_MAX, where nothing is immutable.
+  spawnSync('chattr', ['-R', '-f', '-ia', directory], { stdio: 'ignore' });
+  fs.rmSync(directory, { recursive: true, force: true });
 }

@@ -1,6 +1,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import { unwrittenRanges } from '../../../src/linux/extents.ts';
+import { PORTABLE_FLAGS, readFlags } from '../../../src/linux/inode-flags.ts';
 import { getXattr, listXattrs } from '../../../src/linux/xattr.ts';
 
 /**
@@ -52,7 +54,18 @@ function describe(full: Buffer, shown: string, stat: fs.BigIntStats, groups: Map
     parts.push(`links ${stat.nlink} with ${JSON.stringify(first)}`);
   }
   if (stat.isFile()) parts.push(`size ${stat.size}`, `blocks ${stat.blocks}`, `content ${contentOf(full, stat)}`);
+  if (stat.isFile() || stat.isDirectory()) parts.push(...roomAndFlags(full, stat));
   return parts.join(' | ');
+}
+
+function roomAndFlags(full: Buffer, stat: fs.BigIntStats): string[] {
+  const fd = fs.openSync(full, fs.constants.O_RDONLY | fs.constants.O_NOATIME);
+  try {
+    const flags = `flags ${(readFlags(fd) & PORTABLE_FLAGS).toString(16)}`;
+    return stat.isFile() ? [flags, `reserved ${JSON.stringify(unwrittenRanges(fd))}`] : [flags];
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 function attributes(full: Buffer): string {
