@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CargoError } from '../api/cargo-error.ts';
+import type { Heartbeat, HeartbeatAnswer } from '../api/host.ts';
 import type { ContainerModule } from './container/module.ts';
 import { openDataDir } from './data-dir.ts';
 import { allHandlers } from './handlers.ts';
@@ -17,9 +18,11 @@ import { HostView } from './net/host-view.ts';
 import { type Credentials, HostIdentity } from './net/identity.ts';
 import { ensureJoined } from './net/join.ts';
 import { connectToSource } from './net/peer.ts';
+import { Rejoin } from './net/rejoin.ts';
 import { keepRenewed } from './net/renewal.ts';
 import { ServedRounds } from './net/served-rounds.ts';
 import { ServerClient } from './net/server-client.ts';
+import { Trust } from './net/trust.ts';
 
 const CLOSE_LIMIT_MS = 10_000;
 
@@ -30,6 +33,8 @@ export type AgentOptions = {
   advertise?: ListenAddress;
   dataDir: string;
   name: string;
+  /** What the agent says it can do, for tests of a version that can do less. */
+  abilities?: readonly string[];
   log: Logger;
 };
 
@@ -52,8 +57,13 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
   const { log, server, listen, name } = options;
   await using dataDir = await openDataDir(options.dataDir);
   const identity = await HostIdentity.open(dataDir.identityFile);
+  const trust = await Trust.open(dataDir.trustFile);
   const records = await RecordStore.open(dataDir.migrations, log);
-  const view = new HostView(parts.container, new AdvertisedAddress(listen, options.advertise, server));
+  const view = new HostView(
+    parts.container,
+    new AdvertisedAddress(listen, options.advertise, server),
+    options.abilities,
+  );
   const facts = (waiting: AbortSignal) => view.facts(waiting);
   const join = { server, tokenFile: options.joinTokenFile, name, identity, facts, log, signal };
   const connection = new Connection(server, await ensureJoined(join));
@@ -63,21 +73,45 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
   const steps = new StepRunner({
     records,
     handlers: allHandlers(parts.container, parts.volume, rounds),
-    sourcePeer: (record) => sourceOf(record, () => connection.credentials),
+    sourcePeer: (record) => sourceOf(record, trust, () => connection.credentials),
     log,
   });
   const { credentials } = connection;
-  const agentServer = buildAgentServer({ credentials, view, container: parts.container, records, steps, rounds, log });
+  const shell = { credentials, view, container: parts.container, records, steps, rounds, trust, log };
+  const agentServer = buildAgentServer(shell);
+  const rejoin = new Rejoin(join);
   const onRenewed = (renewed: Credentials): void => {
     connection.renew(renewed);
     renewServer(agentServer, renewed);
+  };
+  const beat = async (waiting: AbortSignal): Promise<Heartbeat> => {
+    const migrations = records.whole().map(({ id, epoch }) => ({ id, epoch }));
+    return { ...(await view.heartbeat(waiting)), migrations, revokedDigest: trust.revokedDigest };
+  };
+  const onAnswer = async (answer: HeartbeatAnswer): Promise<void> => {
+    await trust.learn(answer);
+    for (const { id } of records.whole().filter(({ peer }) => peer !== null && trust.isRevoked(peer.hostId))) {
+      await rounds.end(id);
+    }
+  };
+  /** A host that the server doesn't take for its own joins as soon as there is a token for it. */
+  const onRefusal = async ({ code }: CargoError): Promise<void> => {
+    const joined = code === 'HOST_REMOVED' || code === 'HOST_NOT_FOUND' ? await rejoin.attempt() : null;
+    if (joined !== null) onRenewed(joined);
   };
   try {
     await listenOn(agentServer, listen);
     log.info({ hostId: identity.hostId, name, listen: formatAddress(listen) }, 'cargo-agent serves');
     await Promise.all([
-      keepBeating({ server: () => connection.client, beat: (waiting) => view.heartbeat(waiting), log, signal }),
-      keepRenewed({ identity, server: () => connection.client, onRenewed, log, signal }),
+      keepBeating({ server: () => connection.client, beat, onAnswer, onRefusal, log, signal }),
+      keepRenewed({
+        identity,
+        server: () => connection.client,
+        onRenewed,
+        rejoin: () => rejoin.attempt(),
+        log,
+        signal,
+      }),
     ]);
   } finally {
     log.info('cargo-agent is stopping');
@@ -116,11 +150,16 @@ async function listenOn(server: AgentServer, listen: ListenAddress): Promise<voi
   }
 }
 
-function sourceOf({ id, peer }: MigrationRecord, credentials: () => Credentials): SourcePeer {
+function sourceOf({ id, peer }: MigrationRecord, trust: Trust, credentials: () => Credentials): SourcePeer {
   if (peer === null || peer.address === null) {
     throw new CargoError('WRONG_PHASE', `migration ${id} was not staged here: its source is not known`);
   }
-  return connectToSource({ migrationId: id, peer: { hostId: peer.hostId, address: peer.address }, credentials });
+  return connectToSource({
+    migrationId: id,
+    peer: { hostId: peer.hostId, address: peer.address },
+    credentials,
+    refuseRevoked: (hostId) => trust.refuseRevoked(hostId),
+  });
 }
 
 /** A part that hangs while it ends doesn't keep the agent alive: what matters is on disk. */

@@ -6,6 +6,7 @@ import { tryLockExclusive } from '../linux/flock.ts';
 /** The agent's own directory, held by this process alone until it is disposed of. */
 export interface DataDir extends AsyncDisposable {
   readonly identityFile: string;
+  readonly trustFile: string;
   readonly migrations: string;
 }
 
@@ -18,6 +19,7 @@ export async function openDataDir(path: string): Promise<DataDir> {
   await holdAlone(lock, path);
   return {
     identityFile: join(path, 'identity.json'),
+    trustFile: join(path, 'trust.json'),
     migrations,
     [Symbol.asyncDispose]: () => lock.close(),
   };

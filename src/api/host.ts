@@ -35,8 +35,32 @@ export const HostFacts = z.object({
 });
 export type HostFacts = z.infer<typeof HostFacts>;
 
-export const Heartbeat = z.object({ facts: HostFacts, containers: z.array(ContainerSummary).nullable() });
+/** A migration that an agent has a record of, and the highest epoch under which it was told anything of it. */
+export const KnownMigration = z.object({ id: z.string(), epoch: z.int() });
+export type KnownMigration = z.infer<typeof KnownMigration>;
+
+export const Heartbeat = z.object({
+  facts: HostFacts,
+  containers: z.array(ContainerSummary).nullable(),
+  migrations: z.array(KnownMigration).optional().describe('All that the agent has a record of.'),
+  revokedDigest: z.string().optional().describe('Of the list of removed hosts that the agent was last told.'),
+});
 export type Heartbeat = z.infer<typeof Heartbeat>;
+
+export const HeartbeatAnswer = z.object({
+  term: z
+    .int()
+    .default(0)
+    .describe('Grows when a server is restored from a backup; an agent obeys the highest it knows.'),
+  revoked: z
+    .object({ digest: z.string(), hostIds: z.array(HostId) })
+    .nullish()
+    .describe('Hosts that were removed, whenever the agent’s list is another: their certificates count for nothing.'),
+});
+export type HeartbeatAnswer = z.infer<typeof HeartbeatAnswer>;
+
+/** Header of every call of a server to an agent: its term, see HeartbeatAnswer. */
+export const TERM_HEADER = 'cargo-server-term';
 
 /** A registered host as the REST API shows it. */
 export const Host = HostFacts.extend({
@@ -45,8 +69,20 @@ export const Host = HostFacts.extend({
   status: z.enum(['ready', 'docker-down', 'away']),
   joinedAt: z.iso.datetime(),
   lastSeenAt: z.iso.datetime(),
+  certificateEndsAt: z.iso.datetime().optional().describe('Of the certificate that the agent last showed.'),
+  renewalOverdue: z
+    .boolean()
+    .optional()
+    .describe('The certificate should have been renewed by now: the agent’s log says why it was not.'),
 });
 export type Host = z.infer<typeof Host>;
+
+/** Answer of `DELETE /v1/hosts/<host>`. */
+export const RemovedHost = z.object({
+  host: Host,
+  kept: z.array(z.string()).describe('Stopped containers that migrations left on the host, by name.'),
+});
+export type RemovedHost = z.infer<typeof RemovedHost>;
 
 /** The containers of one host; `stale` when the agent did not answer in time and these are the last known ones. */
 export const HostContainers = z.object({

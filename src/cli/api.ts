@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { ContainerSummary, Host, HostContainers } from '../api/host.ts';
+import { ContainerSummary, Host, HostContainers, RemovedHost } from '../api/host.ts';
 import { CreateTokenResponse } from '../api/join.ts';
 import { Migration } from '../api/migration.ts';
 import { Plan } from '../api/plan.ts';
@@ -30,6 +30,8 @@ export const api = {
   hosts: (client: Client) =>
     client.call({ method: 'GET', path: '/v1/hosts', answer: z.object({ hosts: z.array(Host) }) }),
   host: (client: Client, host: string) => client.call({ method: 'GET', path: `/v1/hosts/${name(host)}`, answer: Host }),
+  removeHost: (client: Client, host: string, force: boolean) =>
+    client.call({ method: 'DELETE', path: `/v1/hosts/${name(host)}?force=${force}`, answer: RemovedHost }),
   plan: (client: Client, body: MigrateRequest) =>
     client.call({ method: 'POST', path: '/v1/plans', body, answer: Plan, limitMs: PLAN_LIMIT_MS }),
   migrate: (client: Client, body: MigrateRequest) =>

@@ -1,5 +1,6 @@
 import { createServer as createHttpServer } from 'node:http';
-import { createServer as createHttpsServer } from 'node:https';
+import { createServer as createHttpsServer, Server as HttpsServer } from 'node:https';
+import type { SecureContextOptions } from 'node:tls';
 import swagger from '@fastify/swagger';
 import { type FastifyServerFactory, fastify, LogController } from 'fastify';
 import {
@@ -10,7 +11,7 @@ import {
 } from 'fastify-type-provider-zod';
 import { version } from '../version.ts';
 import type { Credentials } from './pki/server-certificate.ts';
-import { accessOf, callingHost, checkToken } from './routes/access.ts';
+import { accessOf, checkToken, refuseRemoved } from './routes/access.ts';
 import { addAgentRoutes, addTokenRoutes } from './routes/agents.ts';
 import type { App, ServerParts } from './routes/app.ts';
 import { addBodyRules } from './routes/bodies.ts';
@@ -62,26 +63,27 @@ export async function buildServer(parts: ServerParts, transport: Transport): Pro
 /** Certificates are asked for and not required: only agents have one. What they call checks it. */
 function serverFactory(transport: Transport): FastifyServerFactory {
   if (transport.kind === 'plain') return (handler) => createHttpServer(handler);
-  const { ca, certificate, key } = transport.credentials;
-  const options = {
-    ca,
-    cert: certificate,
-    key,
-    minVersion: 'TLSv1.3',
-    requestCert: true,
-    rejectUnauthorized: false,
-  } as const;
+  const options = { ...secureContext(transport.credentials), requestCert: true, rejectUnauthorized: false };
   return (handler) => createHttpsServer(options, handler);
 }
 
-function addAccessRules(app: App, { apiTokens }: ServerParts, transport: Transport): void {
+/** New connections are made with the renewed certificate; those that are open go on. */
+export function renewServer(app: App, credentials: Credentials): void {
+  if (app.server instanceof HttpsServer) app.server.setSecureContext(secureContext(credentials));
+}
+
+function secureContext({ ca, certificate, key }: Credentials): SecureContextOptions {
+  return { ca, cert: certificate, key, minVersion: 'TLSv1.3' };
+}
+
+function addAccessRules(app: App, { apiTokens, failedTokens, revocations }: ServerParts, transport: Transport): void {
   app.addHook('onRoute', ({ url, config }) => {
     if (config?.access === undefined) throw new Error(`route ${url} doesn't say who may call it`);
   });
   app.addHook('onRequest', async (request) => {
     if (transport.kind === 'plain') return refuseForeignPages(request.headers);
     const access = accessOf(request);
-    if (access === 'agent') callingHost(request);
-    else if (access === 'read' || access === 'admin') checkToken(apiTokens, access, request.headers.authorization);
+    if (access === 'agent') refuseRemoved(request, revocations);
+    else if (access === 'read' || access === 'admin') checkToken(apiTokens, failedTokens, access, request);
   });
 }

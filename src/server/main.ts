@@ -3,6 +3,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { CargoError } from '../api/cargo-error.ts';
 import { failures } from '../api/failures.ts';
 import { version } from '../version.ts';
+import { parseCertificateLife } from './certificate-life.ts';
 import { type ListenAddress, parseListenAddress, requireLoopback } from './listen-address.ts';
 import { createLog } from './log.ts';
 import { startServer } from './start.ts';
@@ -12,6 +13,7 @@ type Options = {
   dataDir: string;
   plainHttp?: ListenAddress;
   san: string[];
+  certificateLife: number;
   logLevel: string;
 };
 
@@ -31,6 +33,14 @@ function program(): Command {
     .option('--plain-http <addr:port>', 'also serve the API without TLS and token, on loopback alone', parsePlainHttp)
     .option('--san <name>', 'another name or address under which clients reach this server (repeatable)', collect, [])
     .addOption(
+      new Option(
+        '--certificate-life <time>',
+        'how long the certificates of hosts and server last; they renew themselves',
+      )
+        .argParser(parseCertificateLife)
+        .default(parseCertificateLife('365d'), '365d'),
+    )
+    .addOption(
       new Option('--log-level <level>', 'how much is logged, to standard error')
         .choices(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
         .default('info'),
@@ -41,11 +51,11 @@ function program(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { listen, dataDir, san, logLevel, plainHttp = null } = options;
+  const { listen, dataDir, san, certificateLife, logLevel, plainHttp = null } = options;
   const log = createLog(logLevel);
   const stop = once(process, 'SIGTERM');
   const interrupted = once(process, 'SIGINT');
-  const server = await startServer({ listen, plainHttp, dataDir, names: san, log });
+  const server = await startServer({ listen, plainHttp, dataDir, names: san, certificateLifeMs: certificateLife, log });
   log.info({ version, listen: server.address, plainHttp: server.plainAddress, dataDir }, 'cargo-server is ready');
   await Promise.race([stop, interrupted]);
   log.info('cargo-server is stopping');

@@ -3,6 +3,8 @@ import { type Migration, openPhases, phases } from '../api/migration.ts';
 import type { Hosts } from './migrations/ports.ts';
 import type { MigrationService } from './migrations/service.ts';
 
+export type MetricsParts = { hosts: Hosts; migrations: MigrationService; certificateEnd: () => Date };
+
 /** Prometheus metrics: gauges are read from the parts when they are asked for, the rest is counted as it happens. */
 export class Metrics {
   readonly #registry = new Registry();
@@ -12,11 +14,13 @@ export class Metrics {
   /** Bytes of each open migration that are counted already. */
   readonly #counted = new Map<string, number>();
 
-  constructor(hosts: Hosts, migrations: MigrationService, until: AbortSignal) {
+  constructor(parts: MetricsParts, until: AbortSignal) {
+    const { hosts, migrations } = parts;
     const registers = [this.#registry];
     collectDefaultMetrics({ register: this.#registry });
     addHostGauge(registers, hosts);
     addMigrationGauge(registers, migrations);
+    addCertificateGauges(registers, parts);
     this.#requests = new Histogram({
       name: 'cargo_http_request_duration_seconds',
       help: 'Time to answer requests of the REST API.',
@@ -83,6 +87,31 @@ function addMigrationGauge(registers: Registry[], migrations: MigrationService):
     async collect() {
       const all = await migrations.list({});
       for (const phase of phases) this.set({ phase }, all.filter((migration) => migration.phase === phase).length);
+    },
+  });
+}
+
+/** A certificate renews itself when a third of its life is left: one that goes far below that needs somebody to look. */
+function addCertificateGauges(registers: Registry[], { hosts, certificateEnd }: MetricsParts): void {
+  const secondsUntil = (end: number): number => Math.round((end - Date.now()) / 1000);
+  new Gauge({
+    name: 'cargo_server_certificate_seconds_left',
+    help: "Life that is left of the server's certificate.",
+    registers,
+    collect() {
+      this.set(secondsUntil(certificateEnd().getTime()));
+    },
+  });
+  new Gauge({
+    name: 'cargo_host_certificate_seconds_left',
+    help: 'Life that is left of the certificate that the agent last showed.',
+    labelNames: ['host'],
+    registers,
+    async collect() {
+      this.reset();
+      for (const { name, certificateEndsAt } of await hosts.list()) {
+        if (certificateEndsAt !== undefined) this.set({ host: name }, secondsUntil(Date.parse(certificateEndsAt)));
+      }
     },
   });
 }

@@ -2,19 +2,22 @@ import type { Logger } from 'pino';
 import { CargoError } from '../api/cargo-error.ts';
 import { AgentClient } from './agents/agent-client.ts';
 import { loadApiTokens } from './auth/api-tokens.ts';
+import { FailedAttempts } from './auth/failed-attempts.ts';
 import { makeFirstJoinToken } from './auth/first-join-token.ts';
 import { JoinTokens } from './auth/join-tokens.ts';
-import { buildServer, type Transport } from './build-server.ts';
+import { buildServer, renewServer, type Transport } from './build-server.ts';
 import { prepareDataDir, removeLeftovers } from './data-dir.ts';
 import { Enrolment } from './hosts/enrolment.ts';
 import { HostNames } from './hosts/host-names.ts';
 import { HostRegistry } from './hosts/registry.ts';
+import { Revocations } from './hosts/revocations.ts';
 import type { ListenAddress } from './listen-address.ts';
 import { Metrics } from './metrics.ts';
 import { createMigrations } from './migrations/index.ts';
 import { loadAuthority } from './pki/authority.ts';
-import { loadServerCertificate, serverNames } from './pki/server-certificate.ts';
-import type { ServerParts } from './routes/app.ts';
+import { type Credentials, loadServerCertificate, serverNames } from './pki/server-certificate.ts';
+import { endOf, keepServerRenewed } from './pki/server-renewal.ts';
+import type { App, ServerParts } from './routes/app.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 
 export type StartOptions = {
@@ -23,6 +26,8 @@ export type StartOptions = {
   dataDir: string;
   /** More names and addresses under which clients reach this server. */
   names: readonly string[];
+  /** Of the certificates that it issues, its own too; a year unless said otherwise. */
+  certificateLifeMs?: number;
   log: Logger;
 };
 
@@ -38,7 +43,7 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const dir = await prepareDataDir(options.dataDir);
   const store = undo.adopt(new SqliteStore(dir.database), (open) => open.close());
   await removeLeftovers(options.dataDir);
-  const authority = await loadAuthority(dir);
+  const authority = await loadAuthority(dir, options.certificateLifeMs);
   const names = serverNames(options.listen.host, options.names);
   const credentials = await loadServerCertificate(dir, authority, names);
   const joinTokens = new JoinTokens(store, authority.sha256);
@@ -47,23 +52,43 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
 
   const agents = undo.adopt(new AgentClient(credentials), (client) => client.close());
   const ask = agents.containers.bind(agents);
-  const hosts = undo.adopt(new HostRegistry({ store, ask, log }), (registry) => registry.close());
+  const revocations = await Revocations.load(store);
+  const hosts = undo.adopt(new HostRegistry({ store, ask, revocations, log }), (registry) => registry.close());
   await hosts.load();
   const migrations = undo.adopt(createMigrations({ store, hosts, agents, log }), (service) => service.close());
   const closing = new AbortController();
-  const metrics = new Metrics(hosts, migrations, closing.signal);
+  let shown = credentials;
+  const metrics = new Metrics({ hosts, migrations, certificateEnd: () => endOf(shown) }, closing.signal);
   const hostNames = new HostNames(store);
-  const enrolment = new Enrolment({ authority, tokens: joinTokens, names: hostNames, registry: hosts, log });
-  const caPem = authority.pem;
-  const signal = closing.signal;
-  const parts = { store, hosts, enrolment, migrations, joinTokens, apiTokens, caPem, metrics, log, closing: signal };
+  const enrolment = new Enrolment({
+    authority,
+    tokens: joinTokens,
+    names: hostNames,
+    registry: hosts,
+    revocations,
+    log,
+  });
+  const parts: ServerParts = {
+    ...{ store, hosts, hostNames, revocations, enrolment, migrations, joinTokens, apiTokens, metrics, log },
+    failedTokens: new FailedAttempts(),
+    failedJoins: new FailedAttempts(),
+    caPem: authority.pem,
+    closing: closing.signal,
+  };
 
-  const address = await listen(undo, parts, { kind: 'tls', credentials }, options.listen);
-  const plainAddress = options.plainHttp && (await listen(undo, parts, { kind: 'plain' }, options.plainHttp));
+  const { app, address } = await listen(undo, parts, { kind: 'tls', credentials }, options.listen);
+  const plain = options.plainHttp && (await listen(undo, parts, { kind: 'plain' }, options.plainHttp));
+  const renew = (): Promise<Credentials> => loadServerCertificate(dir, authority, names);
+  const onRenewed = (renewed: Credentials): void => {
+    shown = renewed;
+    agents.renew(renewed);
+    renewServer(app, renewed);
+  };
+  void keepServerRenewed({ current: credentials, renew, onRenewed, log, signal: closing.signal });
   await migrations.resume();
   undo.defer(async () => closing.abort(new CargoError('SERVER_UNREACHABLE', 'the server is stopping')));
   const open = undo.move();
-  return { address, plainAddress, close: () => open.disposeAsync() };
+  return { address, plainAddress: plain?.address ?? null, close: () => open.disposeAsync() };
 }
 
 async function listen(
@@ -71,7 +96,7 @@ async function listen(
   parts: ServerParts,
   transport: Transport,
   { host, port }: ListenAddress,
-): Promise<ListenAddress> {
+): Promise<{ app: App; address: ListenAddress }> {
   const app = await buildServer(parts, transport);
   undo.defer(() => app.close());
   try {
@@ -82,5 +107,5 @@ async function listen(
     throw new CargoError('BAD_REQUEST', `can't listen on ${host}:${port}: ${reason}`, { cause });
   }
   const bound = app.server.address();
-  return { host, port: typeof bound === 'object' && bound !== null ? bound.port : port };
+  return { app, address: { host, port: typeof bound === 'object' && bound !== null ? bound.port : port } };
 }

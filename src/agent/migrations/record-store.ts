@@ -59,6 +59,11 @@ export class RecordStore {
     );
   }
 
+  /** All that can be read. */
+  whole(): MigrationRecord[] {
+    return [...this.#entries.values()].flatMap((entry) => (entry.kind === 'record' ? [entry.record] : []));
+  }
+
   /** @throws CargoError MIGRATION_NOT_FOUND */
   get(id: string): MigrationRecord {
     const record = this.find(id);

@@ -7,6 +7,7 @@ import type { StepRunner } from '../migrations/step-runner.ts';
 import type { HostView } from './host-view.ts';
 import type { Credentials } from './identity.ts';
 import type { ServedRounds } from './served-rounds.ts';
+import type { Trust } from './trust.ts';
 
 export type AgentServerParts = {
   credentials: Credentials;
@@ -15,6 +16,7 @@ export type AgentServerParts = {
   records: RecordStore;
   steps: StepRunner;
   rounds: ServedRounds;
+  trust: Trust;
   log: Logger;
 };
 

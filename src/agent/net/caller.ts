@@ -1,20 +1,40 @@
 import type { TLSSocket } from 'node:tls';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
+import { TERM_HEADER } from '../../api/host.ts';
 import type { MigrationRecord } from '../migrations/record.ts';
 import { type Party, partyOf } from './party.ts';
+import type { Trust } from './trust.ts';
 
-/** Who calls, by the certificate that the TLS handshake verified. @throws CargoError FORBIDDEN */
-export function callerOf(socket: TLSSocket): Party {
-  const party = socket.authorized ? partyOf(socket.getPeerX509Certificate()?.subjectAltName) : null;
-  if (party !== null) return party;
-  throw new CargoError('FORBIDDEN', 'the certificate of the caller names no part of Cargo');
+const Term = z.coerce.number().int().min(0).default(0);
+
+/**
+ * Who calls, by the certificate that the TLS handshake verified. What ended since then, on a connection that stayed open,
+ * and what belongs to a host that was removed, counts for nothing.
+ * @throws CargoError FORBIDDEN, HOST_REMOVED
+ */
+export function callerOf(socket: TLSSocket, trust: Trust): Party {
+  const certificate = socket.authorized ? socket.getPeerX509Certificate() : undefined;
+  const party = partyOf(certificate?.subjectAltName);
+  if (certificate === undefined || party === null) {
+    throw new CargoError('FORBIDDEN', 'the certificate of the caller names no part of Cargo');
+  }
+  if (certificate.validToDate.getTime() <= Date.now()) {
+    throw new CargoError('FORBIDDEN', 'the certificate of the caller ran out');
+  }
+  if (party.kind === 'host') trust.refuseRevoked(party.hostId);
+  return party;
 }
 
-/** @throws CargoError FORBIDDEN */
-export async function onlyServer(request: FastifyRequest): Promise<void> {
-  if (callerOf(request.raw.socket as TLSSocket).kind === 'server') return;
-  throw new CargoError('FORBIDDEN', 'only the server may ask this of an agent');
+/** The hook for what the server alone may call. @throws CargoError FORBIDDEN, HOST_REMOVED, STALE_SERVER */
+export function onlyServer(trust: Trust): (request: FastifyRequest) => Promise<void> {
+  return async (request) => {
+    if (callerOf(request.raw.socket as TLSSocket, trust).kind !== 'server') {
+      throw new CargoError('FORBIDDEN', 'only the server may ask this of an agent');
+    }
+    await trust.obey(Term.parse(request.headers[TERM_HEADER]));
+  };
 }
 
 /**

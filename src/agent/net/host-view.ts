@@ -17,11 +17,14 @@ type Docker = Pick<ContainerModule, 'dockerFacts' | 'containers'>;
 export class HostView {
   readonly #docker: Docker;
   readonly #address: AdvertisedAddress;
+  readonly #abilities: readonly string[];
   #last: Look | null = null;
   #looking: Promise<void> | null = null;
   #architecture = machine();
 
-  constructor(docker: Docker, address: AdvertisedAddress) {
+  /** `can`: what this agent says it can do; less than everything in tests alone. */
+  constructor(docker: Docker, address: AdvertisedAddress, can: readonly string[] = abilities) {
+    this.#abilities = can;
     this.#docker = docker;
     this.#address = address;
   }
@@ -39,7 +42,7 @@ export class HostView {
       facts: {
         dataAddress,
         version,
-        abilities: [...abilities],
+        abilities: [...this.#abilities],
         kernel: release(),
         architecture: this.#architecture,
         dockerVersion: docker?.dockerVersion ?? null,

@@ -32,7 +32,7 @@ export class HostIdentity {
   static async open(path: string): Promise<HostIdentity> {
     const text = await readIfThere(path);
     if (text !== null) return new HostIdentity(path, parseIdentity(path, text));
-    const fresh: Identity = { hostId: randomUUID(), key: makeKey(), joined: null };
+    const fresh = newIdentity();
     await replaceDurably(path, JSON.stringify(fresh));
     return new HostIdentity(path, fresh);
   }
@@ -46,6 +46,18 @@ export class HostIdentity {
     const { key, joined } = this.#identity;
     if (joined === null || new X509Certificate(joined.certificate).validToDate <= now) return null;
     return { key, ...joined };
+  }
+
+  /** Whether the host had joined, were its certificate valid or not. */
+  get hasJoined(): boolean {
+    return this.#identity.joined !== null;
+  }
+
+  /** For a host that was removed: its id never comes back, so it becomes another one. */
+  async startAnew(): Promise<void> {
+    const fresh = newIdentity();
+    await replaceDurably(this.#path, JSON.stringify(fresh));
+    this.#identity = fresh;
   }
 
   certificateRequest(): Promise<string> {
@@ -64,6 +76,10 @@ export class HostIdentity {
     this.#identity = identity;
     return { key: identity.key, certificate, ca };
   }
+}
+
+function newIdentity(): Identity {
+  return { hostId: randomUUID(), key: makeKey(), joined: null };
 }
 
 function makeKey(): string {

@@ -7,6 +7,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import type { HostFacts } from '../../api/host.ts';
 import { type JoinRequest, JoinResponse, type JoinToken, parseJoinToken } from '../../api/join.ts';
 import type { Credentials, HostIdentity } from './identity.ts';
+import { RAN_OUT } from './ran-out.ts';
 import { ServerClient } from './server-client.ts';
 
 const CaResponse = z.object({ ca: z.string() });
@@ -31,25 +32,39 @@ export type JoinOptions = {
 export async function ensureJoined(options: JoinOptions): Promise<Credentials> {
   const known = options.identity.credentials();
   if (known !== null) return known;
-  const token = await readToken(options.tokenFile);
-  const credentials = await untilReachable(options, () => joinOnce(options, token));
+  if (options.identity.hasJoined) options.log.error(RAN_OUT);
+  const token = await readToken(options.tokenFile, options.identity);
+  const credentials = await untilReachable(options, () => joinWith(options, token));
   options.log.info({ hostId: options.identity.hostId, name: options.name }, 'joined the server');
   return credentials;
 }
 
-async function readToken(path: string | undefined): Promise<JoinToken> {
+async function readToken(path: string | undefined, { hasJoined }: HostIdentity): Promise<string> {
   if (path === undefined) {
-    const message =
-      'this host has not joined yet, or its certificate ran out: give a join token with --join-token-file';
-    throw new CargoError('BAD_REQUEST', message);
+    const why = hasJoined ? 'the certificate of this host ran out' : 'this host has not joined yet';
+    throw new CargoError('BAD_REQUEST', `${why}: give a join token with --join-token-file`);
   }
-  let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    return await readFile(path, 'utf8');
   } catch (error) {
     throw new CargoError('BAD_REQUEST', `the join token can't be read from ${path}`, { cause: error });
   }
-  return parseJoinToken(text);
+}
+
+/**
+ * One try to join. A host whose id was removed takes a new one and joins with that.
+ * @throws CargoError BAD_REQUEST (no join token), JOIN_REFUSED, HOST_NAME_TAKEN, SERVER_UNREACHABLE
+ */
+export async function joinWith(options: JoinOptions, text: string): Promise<Credentials> {
+  const token = parseJoinToken(text);
+  try {
+    return await joinOnce(options, token);
+  } catch (error) {
+    if (!(error instanceof CargoError) || error.code !== 'HOST_REMOVED') throw error;
+    options.log.warn({ hostId: options.identity.hostId }, 'this host was removed: it joins with a new id');
+    await options.identity.startAnew();
+    return joinOnce(options, token);
+  }
 }
 
 async function joinOnce(options: JoinOptions, token: JoinToken): Promise<Credentials> {

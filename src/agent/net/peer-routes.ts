@@ -1,14 +1,12 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
-import type { Logger } from 'pino';
 import { z } from 'zod';
 import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
-import type { RecordStore } from '../migrations/record-store.ts';
 import type { AgentServer, AgentServerParts } from './agent-server-parts.ts';
 import { callerOf, onlyTarget, whileConnected } from './caller.ts';
-import type { DataRequest, ServedRounds } from './served-rounds.ts';
+import type { DataRequest } from './served-rounds.ts';
 
 const KEEP_ALIVE_MS = 10_000;
 const ImageParams = z.object({ id: z.string() });
@@ -20,23 +18,23 @@ const RoundQuery = z.object({
 
 /** What the target's agent of a migration alone may ask: the image, and rounds and verifications over an upgraded connection. */
 export function addPeerRoutes(server: AgentServer, parts: AgentServerParts): void {
-  const { container, records, rounds, log } = parts;
+  const { container, records, trust } = parts;
   server.post('/v1/migrations/:id/image', async (request, reply) => {
     const { id } = ImageParams.parse(request.params);
-    const { definition } = onlyTarget(records.find(id), callerOf(request.raw.socket as TLSSocket));
+    const { definition } = onlyTarget(records.find(id), callerOf(request.raw.socket as TLSSocket, trust));
     if (definition === null) throw new CargoError('WRONG_PHASE', `migration ${id} has no image to serve yet`);
     const { haveLayers } = ImageRequest.parse(request.body);
     const image = await container.exportImage(definition, haveLayers, whileConnected(reply));
     return reply.type('application/x-tar').send(image);
   });
   server.server.on('upgrade', (request, socket, head) => {
-    void serveUpgrade({ records, rounds, log }, request, socket, head);
+    void serveUpgrade(parts, request, socket, head);
   });
 }
 
 /** Fastify doesn't see upgrades: Node hands the connection over as it is. */
 async function serveUpgrade(
-  { records, rounds, log }: { records: RecordStore; rounds: ServedRounds; log: Logger },
+  { records, rounds, trust, log }: AgentServerParts,
   request: IncomingMessage,
   socket: Duplex,
   head: Buffer,
@@ -46,7 +44,7 @@ async function serveUpgrade(
   try {
     if (!(socket instanceof TLSSocket)) throw new CargoError('INTERNAL', 'not a TLS connection');
     const wanted = parseRequest(request);
-    onlyTarget(records.find(wanted.migrationId), callerOf(socket));
+    onlyTarget(records.find(wanted.migrationId), callerOf(socket, trust));
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);

@@ -20,6 +20,8 @@ export type PeerOptions = {
   migrationId: string;
   peer: { hostId: string; address: string };
   credentials: () => Credentials;
+  /** Throws when the host must not be talked to. */
+  refuseRevoked: (hostId: string) => void;
 };
 
 type Call = {
@@ -65,8 +67,10 @@ async function upgraded(options: PeerOptions, path: string, signal: AbortSignal)
   return socket;
 }
 
-/** Resolves with the head of the answer. @throws CargoError PEER_UNREACHABLE; or the signal's reason */
-function exchange({ peer, credentials }: PeerOptions, call: Call, signal: AbortSignal): Promise<Answer> {
+/** Resolves with the head of the answer. @throws CargoError PEER_UNREACHABLE, HOST_REMOVED; or the signal's reason */
+async function exchange(options: PeerOptions, call: Call, signal: AbortSignal): Promise<Answer> {
+  const { peer, credentials, refuseRevoked } = options;
+  refuseRevoked(peer.hostId);
   const { key, certificate, ca } = credentials();
   const { method, path, headers } = call;
   const { promise, resolve, reject } = Promise.withResolvers<Answer>();

@@ -8,9 +8,9 @@ const MigrationParams = z.object({ id: z.string() });
 const WaitQuery = z.object({ waitMs: z.coerce.number().int().min(0).max(60_000).default(0) });
 
 /** What the server alone may ask. */
-export function addServerRoutes(server: AgentServer, { view, container, steps }: AgentServerParts): void {
+export function addServerRoutes(server: AgentServer, { view, container, steps, trust }: AgentServerParts): void {
   server.register(async (routes) => {
-    routes.addHook('onRequest', onlyServer);
+    routes.addHook('onRequest', onlyServer(trust));
     routes.get('/v1/facts', (_request, reply) => view.facts(whileConnected(reply)));
     routes.get('/v1/containers', async (_request, reply) => ({
       containers: await container.containers(whileConnected(reply)),

@@ -39,6 +39,11 @@ export class AgentClient implements Agents {
     this.#connections = new AgentConnections(credentials);
   }
 
+  /** From now on the server shows itself with this certificate. */
+  renew(credentials: Credentials): void {
+    this.#connections.renew(credentials);
+  }
+
   async containers(host: Host, signal: AbortSignal): Promise<ContainerSummary[]> {
     const request: AgentRequest = { method: 'GET', path: '/v1/containers', limitMs: CALL_LIMIT_MS };
     return (await this.#call(host, request, ContainersResponse, signal)).containers;

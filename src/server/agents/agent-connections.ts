@@ -10,11 +10,18 @@ const CONNECTIONS_PER_HOST = 16;
 
 /** Connections to agents, kept alive, one pool for each host at the address where it is now. */
 export class AgentConnections {
-  readonly #credentials: Credentials;
+  #credentials: Credentials;
   readonly #pools = new Map<string, { address: string; pool: Pool }>();
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials;
+  }
+
+  /** New connections are made with these; what is under way on the others is brought to its end. */
+  renew(credentials: Credentials): void {
+    this.#credentials = credentials;
+    for (const { pool } of this.#pools.values()) void pool.close();
+    this.#pools.clear();
   }
 
   to(host: Host): Pool {

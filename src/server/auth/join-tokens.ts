@@ -54,6 +54,11 @@ export class JoinTokens {
     }
   }
 
+  /** Nobody may join with it any more. */
+  async drop(id: string): Promise<void> {
+    await this.#store.delete(PREFIX + id);
+  }
+
   async #find(id: string, secret: string): Promise<{ record: TokenRecord; stored: StoredValue }> {
     const stored = await this.#store.get(PREFIX + id);
     if (stored === null) throw refused();

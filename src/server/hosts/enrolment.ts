@@ -6,12 +6,15 @@ import type { Authority } from '../pki/authority.ts';
 import type { HostNames } from './host-names.ts';
 import type { HostRecord } from './record.ts';
 import type { HostRegistry } from './registry.ts';
+import { hostRemoved } from './removal.ts';
+import type { Revocations } from './revocations.ts';
 
 export type EnrolmentParts = {
   authority: Authority;
   tokens: JoinTokens;
   names: HostNames;
   registry: HostRegistry;
+  revocations: Revocations;
   log: Logger;
 };
 
@@ -30,7 +33,7 @@ export class Enrolment {
   /**
    * `peerHostId`: who the caller is by its client certificate, if by any. One join at a time, since a join is several
    * writes.
-   * @throws CargoError JOIN_REFUSED, HOST_NAME_TAKEN, BAD_REQUEST (the csr)
+   * @throws CargoError JOIN_REFUSED, HOST_REMOVED (the agent must take a new id), HOST_NAME_TAKEN, BAD_REQUEST (the csr)
    */
   join(request: JoinRequest, peerHostId: string | null): Promise<JoinResponse> {
     const join = this.#last.then(() => this.#join(request, peerHostId));
@@ -50,10 +53,11 @@ export class Enrolment {
   }
 
   async #join(request: JoinRequest, peerHostId: string | null): Promise<JoinResponse> {
-    const { authority, tokens, names, registry, log } = this.#parts;
+    const { authority, tokens, names, registry, revocations, log } = this.#parts;
     const before = registry.record(request.hostId);
     const proven = before !== null && peerHostId === request.hostId;
     if (!proven) await tokens.verify(request.tokenId, request.tokenSecret);
+    if (revocations.has(request.hostId)) throw hostRemoved();
     const { pem, keySha256 } = await authority.issueHost(request.hostId, request.csr);
     const sameKey = before?.keySha256 === keySha256;
     if (before !== null && !proven && !sameKey) throw impersonation(request.hostId);

@@ -4,9 +4,11 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { ContainerSummary, type Heartbeat, type Host, type HostContainers } from '../../api/host.ts';
 import type { Hosts } from '../migrations/ports.ts';
 import type { Store } from '../store/store.ts';
-import { AWAY_AFTER_MS, KnownHost } from './known-host.ts';
+import { AWAY_AFTER_MS, KnownHost, type Validity } from './known-host.ts';
 import { HostRecord, hostKey } from './record.ts';
+import { hostRemoved } from './removal.ts';
 import { resolveHost } from './resolve.ts';
+import type { Revocations } from './revocations.ts';
 
 /** A heartbeat that says nothing new is written this rarely. */
 const SAVED_EVERY_MS = 60_000;
@@ -17,14 +19,22 @@ export type AskContainers = (host: Host, signal: AbortSignal) => Promise<Contain
 export class HostRegistry implements Hosts {
   readonly #store: Store;
   readonly #ask: AskContainers;
+  readonly #revocations: Revocations;
   readonly #log: Logger;
   readonly #now: () => number;
   readonly #known = new Map<string, KnownHost>();
   readonly #savedAtMs = new Map<string, number>();
   #loadedAtMs = 0;
 
-  constructor(parts: { store: Store; ask: AskContainers; log: Logger; now?: () => number }) {
+  constructor(parts: {
+    store: Store;
+    ask: AskContainers;
+    revocations: Revocations;
+    log: Logger;
+    now?: () => number;
+  }) {
     this.#store = parts.store;
+    this.#revocations = parts.revocations;
     this.#ask = parts.ask;
     this.#log = parts.log;
     this.#now = parts.now ?? Date.now;
@@ -35,6 +45,10 @@ export class HostRegistry implements Hosts {
     this.#loadedAtMs = this.#now();
     for (const { value } of await this.#store.list('hosts/')) {
       const record = HostRecord.parse(JSON.parse(value));
+      if (this.#revocations.has(record.id)) {
+        await this.forget(record.id);
+        continue;
+      }
       const stored = await this.#store.get(containersKey(record.id));
       const containers = stored === null ? [] : z.array(ContainerSummary).parse(JSON.parse(stored.value));
       this.#known.set(record.id, new KnownHost(record, containers));
@@ -74,12 +88,22 @@ export class HostRegistry implements Hosts {
   }
 
   /** @throws CargoError HOST_NOT_FOUND when the host is not registered here (any more): it must join again */
-  async heartbeat(hostId: string, heartbeat: Heartbeat): Promise<void> {
+  async heartbeat(hostId: string, heartbeat: Heartbeat, certificate: Validity | null = null): Promise<void> {
+    if (!this.#known.has(hostId) && !this.#revocations.has(hostId)) throw unknownAgent();
     const known = this.#find(hostId);
+    known.certificate = certificate ?? known.certificate;
     const changed = known.see(heartbeat.facts, this.#now());
     if (heartbeat.containers !== null) known.containers = heartbeat.containers;
     const savedAtMs = this.#savedAtMs.get(hostId) ?? 0;
     if (changed || this.#now() - savedAtMs > SAVED_EVERY_MS) await this.#save(known);
+  }
+
+  /** Drops all that is known of a host that was removed. */
+  async forget(hostId: string): Promise<void> {
+    this.#known.delete(hostId);
+    this.#savedAtMs.delete(hostId);
+    await this.#store.delete(containersKey(hostId));
+    await this.#store.delete(hostKey(hostId));
   }
 
   /** Writes what was seen since it was last written. */
@@ -89,8 +113,9 @@ export class HostRegistry implements Hosts {
 
   #find(hostId: string): KnownHost {
     const known = this.#known.get(hostId);
-    if (known === undefined) throw new CargoError('HOST_NOT_FOUND', `there is no host with the id ${hostId}`);
-    return known;
+    if (known !== undefined) return known;
+    if (this.#revocations.has(hostId)) throw hostRemoved();
+    throw new CargoError('HOST_NOT_FOUND', `there is no host with the id ${hostId}`);
   }
 
   async #containersOf(host: Host, limitMs: number): Promise<HostContainers> {
@@ -113,6 +138,7 @@ export class HostRegistry implements Hosts {
 
   async #save(known: KnownHost): Promise<void> {
     const { record, containers } = known;
+    if (this.#known.get(record.id) !== known) return;
     this.#savedAtMs.set(record.id, this.#now());
     await this.#store.put(hostKey(record.id), JSON.stringify(record));
     const key = containersKey(record.id);
@@ -120,6 +146,15 @@ export class HostRegistry implements Hosts {
     const stored = await this.#store.get(key);
     if (stored?.value !== value) await this.#store.put(key, value);
   }
+}
+
+/** Its certificate is good, so it had joined: what the server knew of it is lost. */
+function unknownAgent(): CargoError {
+  return new CargoError(
+    'HOST_NOT_FOUND',
+    'the server does not know this host any more (was it restored from a backup that is older than the join?): make a ' +
+      "token with `cargoctl token create` and put it into the agent's --join-token-file; it joins by itself, as the same host",
+  );
 }
 
 function containersKey(hostId: string): string {

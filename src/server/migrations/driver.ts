@@ -261,7 +261,7 @@ export class Driver {
     limits: StepLimits,
   ): Promise<StepOutput<S>> {
     const signal = limits.uncancellable === true ? this.#shutdown : this.#signal;
-    const isFinal = ({ code }: CargoError): boolean => code === 'TARGET_STARTED';
+    const isFinal = ({ code }: CargoError): boolean => code === 'TARGET_STARTED' || beyondRetry.has(code);
     return retrying(
       async () => {
         const { epoch } = await this.#get();
@@ -307,6 +307,9 @@ export class Driver {
     await this.#update({ activity });
   }
 }
+
+/** Whatever is tried, these don't pass: the host is none of Cargo's any more, or its agent obeys another server. */
+const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER']);
 
 /** `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. */
 type StepLimits = { patienceMs: number; uncancellable?: boolean; untilDone?: boolean };

@@ -14,6 +14,7 @@ import type { Plan } from '../../api/plan.ts';
 import type { Store } from '../store/store.ts';
 import { DEFAULT_PATIENCE, Driver, type Patience } from './driver.ts';
 import { completeMigration } from './failover.ts';
+import { HostUse } from './host-use.ts';
 import { LiveProgress } from './live-progress.ts';
 import { MigrationStore } from './migration-store.ts';
 import { makePlan, type Planned, refuseBlocked } from './planner.ts';
@@ -37,6 +38,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   const { store, hosts, agents, log, patience = DEFAULT_PATIENCE } = wired;
   const migrations = new MigrationStore(store);
   const ports = { hosts, agents, migrations, log, patience };
+  const hostUse = new HostUse(migrations);
   const running = new Map<string, Running>();
   const verifications = new Verifications(ports);
   const shutdown = new AbortController();
@@ -52,6 +54,17 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       })
       .finally(() => running.delete(id));
     running.set(id, { live, cancel, done });
+  }
+
+  /** A host that is removed between the plan and the record takes no part any more. */
+  async function refuseLeaving(migration: StoredMigration): Promise<void> {
+    try {
+      hostUse.refuseLeaving(migration);
+    } catch (thrown) {
+      const { error } = CargoError.from(thrown).toBody();
+      await migrations.update(migration.id, { phase: 'failed', activity: 'failed: nothing was touched', error });
+      throw thrown;
+    }
   }
 
   function view(stored: StoredMigration): Migration {
@@ -87,6 +100,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       refuseBlocked(planned.plan);
       const migration = newMigration(planned, options);
       await migrations.create(migration);
+      await refuseLeaving(migration);
       drive(migration.id);
       return toView(migration);
     },
@@ -131,6 +145,8 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     },
 
     verify: async (id) => toView(await verifications.begin(id)),
+
+    leave: (host, options) => hostUse.leave(host, options),
 
     subscribe: (listener, signal) => migrations.subscribe(listener, signal),
 

@@ -1,6 +1,6 @@
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
-import type { Host } from '../../api/host.ts';
+import { abilities, type Host } from '../../api/host.ts';
 import { busyPhases, type MigrateOptions, openPhases } from '../../api/migration.ts';
 import type { Finding, Plan } from '../../api/plan.ts';
 import { findContainer } from './find-container.ts';
@@ -30,6 +30,7 @@ export async function makePlan(ports: PlannerPorts, options: MigrateOptions, sig
     await stagedContainers(ports.migrations),
   );
   if (source.id === target.id) throw sameHost(target);
+  for (const host of [source, target]) refuseUnable(host);
   await refuseKnown(ports.migrations, source, containerId);
   const described = await ports.agents.describe(source, containerId, signal);
   const known = await ports.migrations.basesOf(target.id);
@@ -57,6 +58,20 @@ function refuseUnbuilt(options: MigrateOptions): void {
   if (options.rootfs) {
     throw new CargoError('BAD_REQUEST', 'rootfs (moving the writable layer) is not available in this version');
   }
+}
+
+/**
+ * An agent of another version may lack what a migration needs: it is known by what it can do, not by its version.
+ * @throws CargoError BLOCKED
+ */
+function refuseUnable(host: Host): void {
+  const missing = abilities.filter((ability) => !host.abilities.includes(ability));
+  if (missing.length === 0) return;
+  throw new CargoError(
+    'BLOCKED',
+    `the agent of ${host.name} (version ${host.version}) can't do what a migration needs (${missing.join(', ')}): upgrade cargo-agent there`,
+    { details: { host: host.name, missing } },
+  );
 }
 
 function sameHost(host: Host): CargoError {

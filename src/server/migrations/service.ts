@@ -1,3 +1,4 @@
+import type { Host } from '../../api/host.ts';
 import type { FailoverOptions, MigrateOptions, Migration, Phase } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 
@@ -20,6 +21,8 @@ export interface MigrationService {
    * @throws CargoError WRONG_PHASE unless both sides still have it, or while another verification runs
    */
   verify(id: string): Promise<Migration>;
+  /** Lets go of a host that is to be removed; returns what stays on it. @throws CargoError WRONG_PHASE while it is needed */
+  leave(host: Host, options: { force: boolean }): Promise<string[]>;
   /** Called with every change (progress included) until the signal aborts. */
   subscribe(listener: (migration: Migration) => void, signal: AbortSignal): void;
 }

@@ -10,7 +10,8 @@ import { loadKey } from './keys.ts';
 
 const DAY_MS = 24 * 3_600_000;
 const AUTHORITY_DAYS = 10 * 365;
-const HOST_DAYS = 365;
+/** Of the certificates of hosts and server. */
+export const LIFE_MS = 365 * DAY_MS;
 const COMMON_NAME = 'Cargo CA';
 
 /** The CA of one Cargo installation: signs the certificates of its server and its agents, nothing else. */
@@ -18,8 +19,11 @@ export class Authority {
   readonly pem: string;
   readonly certificate: X509Certificate;
   readonly #key: KeyObject;
+  readonly #lifeMs: number;
 
-  constructor(pem: string, key: KeyObject) {
+  /** `lifeMs`: of what it issues. */
+  constructor(pem: string, key: KeyObject, lifeMs: number) {
+    this.#lifeMs = lifeMs;
     this.pem = pem;
     this.certificate = new X509Certificate(pem);
     this.#key = key;
@@ -44,7 +48,6 @@ export class Authority {
       commonName: hostId,
       publicKey,
       names: [{ type: 'url', value: hostIdentity(hostId) }],
-      days: HOST_DAYS,
     });
     return { pem, keySha256: keySha256(publicKey) };
   }
@@ -53,19 +56,18 @@ export class Authority {
     commonName: string;
     publicKey: KeyObject;
     names: readonly AlternativeName[];
-    days: number;
   }): Promise<string> {
-    const end = Math.min(Date.now() + request.days * DAY_MS, this.certificate.validToDate.getTime());
+    const end = Math.min(Date.now() + this.#lifeMs, this.certificate.validToDate.getTime());
     return issueLeaf({ ...request, notAfter: new Date(end) }, { commonName: COMMON_NAME, key: this.#key });
   }
 }
 
 /** The CA in the data directory, made at the first start. The key comes first, so that an end in between does no harm. */
-export async function loadAuthority(dir: DataDir): Promise<Authority> {
+export async function loadAuthority(dir: DataDir, lifeMs = LIFE_MS): Promise<Authority> {
   const key = await loadKey(dir.caKey);
   const notAfter = new Date(Date.now() + AUTHORITY_DAYS * DAY_MS);
   const pem = await readOrMake(dir.ca, () => issueAuthority({ commonName: COMMON_NAME, key }, notAfter));
-  return new Authority(pem, key);
+  return new Authority(pem, key, lifeMs);
 }
 
 /** SHA-256 of a public key's SPKI, hex. */

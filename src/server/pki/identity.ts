@@ -20,10 +20,14 @@ export function checkHostIdentity(
   };
 }
 
-/** The id of the host at the other end, if it showed a valid certificate of this server's CA; else null. */
+/**
+ * The id of the host at the other end, if it showed a certificate of this server's CA; else null, also once that has run
+ * out on a connection that stayed open.
+ */
 export function peerHostId(socket: TLSSocket): string | null {
-  if (!socket.authorized) return null;
-  const [name, ...more] = cargoNames(socket.getPeerCertificate());
+  const certificate = socket.getPeerCertificate();
+  if (!socket.authorized || Date.parse(certificate.valid_to) <= Date.now()) return null;
+  const [name, ...more] = cargoNames(certificate);
   if (name === undefined || more.length > 0 || !name.startsWith(HOST_PREFIX)) return null;
   const id = HostId.safeParse(name.slice(HOST_PREFIX.length));
   return id.success ? id.data : null;

@@ -16,8 +16,9 @@ import {
 
 const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
 const SIGNATURE = { name: 'ECDSA', hash: 'SHA-256' } as const;
-/** Certificates count from an hour ago, for machines whose clocks are behind. */
+/** Certificates count from an hour ago, or a tenth of a short life, for machines whose clocks are behind. */
 const BACKDATED_MS = 3_600_000;
+const BACKDATED_PART = 0.1;
 
 export type AlternativeName = { type: 'dns' | 'ip' | 'url'; value: string };
 
@@ -58,10 +59,11 @@ async function sign(
   issuer: Issuer,
   extensions: Extension[],
 ): Promise<string> {
+  const nowMs = Date.now();
   const certificate = await X509CertificateGenerator.create({
     subject: distinguishedName(subject.commonName),
     issuer: distinguishedName(issuer.commonName),
-    notBefore: new Date(Date.now() - BACKDATED_MS),
+    notBefore: new Date(nowMs - Math.min(BACKDATED_MS, (subject.notAfter.getTime() - nowMs) * BACKDATED_PART)),
     notAfter: subject.notAfter,
     publicKey: subject.publicKey,
     signingKey: issuer.key.toCryptoKey(P256, false, ['sign']),

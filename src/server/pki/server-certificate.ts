@@ -8,10 +8,6 @@ import { SERVER_IDENTITY } from './identity.ts';
 import type { AlternativeName } from './issue.ts';
 import { loadKey } from './keys.ts';
 
-const LIFE_DAYS = 730;
-/** It is only looked at when the server starts, so it must last for long after every start. */
-const RENEWED_BEFORE_MS = 365 * 24 * 3_600_000;
-
 /** What the server shows to clients and, as a client, to agents. All PEM. */
 export type Credentials = { ca: string; certificate: string; key: string };
 
@@ -30,19 +26,25 @@ export async function loadServerCertificate(
 }
 
 async function issueServer(key: KeyObject, authority: Authority, names: readonly AlternativeName[]): Promise<string> {
-  return authority.issue({ commonName: 'cargo-server', publicKey: createPublicKey(key), names, days: LIFE_DAYS });
+  return authority.issue({ commonName: 'cargo-server', publicKey: createPublicKey(key), names });
 }
 
 function isUsable(pem: string, key: KeyObject, authority: Authority, names: readonly AlternativeName[]): boolean {
   const certificate = new X509Certificate(pem);
-  const left = certificate.validToDate.getTime() - Date.now();
   const lastsAsLong = certificate.validToDate.getTime() === authority.certificate.validToDate.getTime();
   return (
     certificate.checkPrivateKey(key) &&
     certificate.verify(authority.certificate.publicKey) &&
-    (left > RENEWED_BEFORE_MS || lastsAsLong) &&
+    (!isServerRenewalDue(pem) || lastsAsLong) &&
     sameNames(certificate, names)
   );
+}
+
+/** True once less than a third of its life is left. */
+export function isServerRenewalDue(pem: string): boolean {
+  const { validFromDate, validToDate } = new X509Certificate(pem);
+  const leftMs = validToDate.getTime() - Date.now();
+  return leftMs < (validToDate.getTime() - validFromDate.getTime()) / 3;
 }
 
 function sameNames(certificate: X509Certificate, names: readonly AlternativeName[]): boolean {

@@ -2,6 +2,10 @@ import type { TLSSocket } from 'node:tls';
 import type { FastifyRequest } from 'fastify';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ApiTokens } from '../auth/api-tokens.ts';
+import type { FailedAttempts } from '../auth/failed-attempts.ts';
+import type { Validity } from '../hosts/known-host.ts';
+import { hostRemoved } from '../hosts/removal.ts';
+import type { Revocations } from '../hosts/revocations.ts';
 import { peerHostId } from '../pki/identity.ts';
 
 /**
@@ -20,8 +24,24 @@ export function accessOf(request: FastifyRequest): Access | null {
   return request.routeOptions.config.access ?? null;
 }
 
-/** @throws CargoError UNAUTHENTICATED, FORBIDDEN */
-export function checkToken(tokens: ApiTokens, access: 'read' | 'admin', authorization: string | undefined): void {
+/** @throws CargoError TOO_MANY_ATTEMPTS, UNAUTHENTICATED, FORBIDDEN */
+export function checkToken(
+  tokens: ApiTokens,
+  failures: FailedAttempts,
+  access: 'read' | 'admin',
+  { headers: { authorization }, ip }: Pick<FastifyRequest, 'headers' | 'ip'>,
+): void {
+  const sent = authorization !== undefined;
+  if (sent) failures.refuseIfTooMany(ip);
+  try {
+    refuseUnknown(tokens, access, authorization);
+  } catch (error) {
+    if (sent && error instanceof CargoError && error.code === 'UNAUTHENTICATED') failures.failed(ip);
+    throw error;
+  }
+}
+
+function refuseUnknown(tokens: ApiTokens, access: 'read' | 'admin', authorization: string | undefined): void {
   const token = /^Bearer ([^\s]+)$/i.exec(authorization ?? '')?.[1];
   const role = token === undefined ? null : tokens.roleOf(token);
   if (role === null) {
@@ -40,7 +60,21 @@ export function checkToken(tokens: ApiTokens, access: 'read' | 'admin', authoriz
 export function callingHost(request: FastifyRequest): string {
   const hostId = callingHostIfAny(request);
   if (hostId !== null) return hostId;
-  throw new CargoError('UNAUTHENTICATED', 'this call is for agents: it takes a certificate that this server issued');
+  throw new CargoError(
+    'UNAUTHENTICATED',
+    'this call is for agents: it takes a certificate that this server issued and that has not run out',
+  );
+}
+
+/** @throws CargoError UNAUTHENTICATED, HOST_REMOVED */
+export function refuseRemoved(request: FastifyRequest, revocations: Revocations): void {
+  if (revocations.has(callingHost(request))) throw hostRemoved();
+}
+
+/** When the certificate of the agent that calls begins and ends. */
+export function callingValidity(request: FastifyRequest): Validity {
+  const { valid_from, valid_to } = (request.raw.socket as TLSSocket).getPeerCertificate();
+  return { fromMs: Date.parse(valid_from), toMs: Date.parse(valid_to) };
 }
 
 export function callingHostIfAny(request: FastifyRequest): string | null {

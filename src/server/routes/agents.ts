@@ -1,7 +1,8 @@
 import { z } from 'zod';
-import { Heartbeat } from '../../api/host.ts';
+import { CargoError } from '../../api/cargo-error.ts';
+import { Heartbeat, HeartbeatAnswer } from '../../api/host.ts';
 import { CreateTokenRequest, CreateTokenResponse, JoinRequest, JoinResponse, RenewRequest } from '../../api/join.ts';
-import { callingHost, callingHostIfAny } from './access.ts';
+import { callingHost, callingHostIfAny, callingValidity } from './access.ts';
 import { type App, failed, type ServerParts } from './app.ts';
 
 /** A thousand containers take about a megabyte. */
@@ -30,20 +31,32 @@ export function addTokenRoutes(app: App, { joinTokens, caPem }: ServerParts): vo
 }
 
 /** What agents call. Over TLS alone, since it is their certificates that say who they are. */
-export function addAgentRoutes(app: App, { enrolment, hosts }: ServerParts): void {
+export function addAgentRoutes(app: App, { enrolment, hosts, revocations, failedJoins }: ServerParts): void {
   app.post('/v1/join', {
     config: { access: 'public' },
     schema: { summary: 'An agent joins with a token', body: JoinRequest, response: { 200: JoinResponse, ...failed } },
-    handler: (request) => enrolment.join(request.body, callingHostIfAny(request)),
+    handler: async (request) => {
+      failedJoins.refuseIfTooMany(request.ip);
+      try {
+        return await enrolment.join(request.body, callingHostIfAny(request));
+      } catch (error) {
+        if (error instanceof CargoError && error.code === 'JOIN_REFUSED') failedJoins.failed(request.ip);
+        throw error;
+      }
+    },
   });
 
   app.post('/v1/heartbeat', {
     config: { access: 'agent' },
     bodyLimit: HEARTBEAT_BYTES,
-    schema: { summary: 'An agent says that it lives', body: Heartbeat, response: { 200: z.object({}), ...failed } },
+    schema: {
+      summary: 'An agent says that it lives',
+      body: Heartbeat,
+      response: { 200: HeartbeatAnswer, ...failed },
+    },
     handler: async (request) => {
-      await hosts.heartbeat(callingHost(request), request.body);
-      return {};
+      await hosts.heartbeat(callingHost(request), request.body, callingValidity(request));
+      return { term: 0, revoked: revocations.newsFor(request.body.revokedDigest) };
     },
   });
 

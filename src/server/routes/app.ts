@@ -4,9 +4,12 @@ import type { ZodTypeProvider } from 'fastify-type-provider-zod';
 import type { Logger } from 'pino';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import type { ApiTokens } from '../auth/api-tokens.ts';
+import type { FailedAttempts } from '../auth/failed-attempts.ts';
 import type { JoinTokens } from '../auth/join-tokens.ts';
 import type { Enrolment } from '../hosts/enrolment.ts';
+import type { HostNames } from '../hosts/host-names.ts';
 import type { HostRegistry } from '../hosts/registry.ts';
+import type { Revocations } from '../hosts/revocations.ts';
 import type { Metrics } from '../metrics.ts';
 import type { MigrationService } from '../migrations/service.ts';
 import type { Store } from '../store/store.ts';
@@ -15,10 +18,15 @@ import type { Store } from '../store/store.ts';
 export type ServerParts = {
   store: Store;
   hosts: HostRegistry;
+  hostNames: HostNames;
+  revocations: Revocations;
   enrolment: Enrolment;
   migrations: MigrationService;
   joinTokens: JoinTokens;
   apiTokens: ApiTokens;
+  /** Wrong API tokens, and wrong join tokens, by address. */
+  failedTokens: FailedAttempts;
+  failedJoins: FailedAttempts;
   caPem: string;
   metrics: Metrics;
   log: Logger;

@@ -1,6 +1,9 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod';
+import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
+
+const RetryAfter = z.object({ retryAfterSeconds: z.int().min(1) });
 
 /** How fastify's own refusals are told: https://fastify.dev/docs/latest/Reference/Errors/ */
 const refusals: Record<string, { code: 'BAD_REQUEST' | 'BODY_TOO_LARGE'; message: string }> = {
@@ -17,6 +20,8 @@ const refusals: Record<string, { code: 'BAD_REQUEST' | 'BODY_TOO_LARGE'; message
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const failure = toFailure(error, request.id);
   const { httpStatus } = failure.handling;
+  const wait = RetryAfter.safeParse(failure.details);
+  if (wait.success) reply.header('retry-after', wait.data.retryAfterSeconds);
   if (httpStatus === 500) request.log.error({ err: error, reqId: request.id }, `${request.method} failed`);
   // fastify would close the connection at once; a client that is still sending would be cut off and never see the answer.
   reply.removeHeader('connection');

@@ -65,6 +65,15 @@ describe('list and hosts', () => {
     expect(json(stdout)).toEqual(containers['GET /v1/containers']());
   });
 
+  test('hosts rm says what it did and what is left on the host', async () => {
+    const routes = { 'DELETE /v1/hosts/h1?force=false': () => ({ host: h1, kept: ['db-moved-1234'] }) };
+    const { stdout, code } = await against(routes, ['hosts', 'rm', 'h1']);
+    expect([code, stdout]).toEqual([
+      0,
+      'h1 is removed and its certificate is void; still on it, stopped: db-moved-1234\n',
+    ]);
+  });
+
   test('hosts and hosts list are the same', async () => {
     const routes = { 'GET /v1/hosts': () => ({ hosts: [h2, h1] }) };
     const { stdout } = await against(routes, ['hosts']);

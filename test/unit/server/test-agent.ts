@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import { Agent } from 'undici';
 import { certificateRequest } from '../../../src/agent/net/csr.ts';
-import type { ContainerSummary, HostFacts } from '../../../src/api/host.ts';
+import { abilities, type ContainerSummary, type HostFacts } from '../../../src/api/host.ts';
 import { JoinResponse, parseJoinToken } from '../../../src/api/join.ts';
 import type { Answer, TestServer } from './test-server.ts';
 
@@ -19,7 +19,7 @@ export function factsAt(dataAddress: string): HostFacts {
   return {
     dataAddress,
     version: '0.0.0',
-    abilities: ['precopy'],
+    abilities: [...abilities],
     kernel: '6.18',
     architecture: 'x86_64',
     dockerVersion: '26.1.5',

@@ -1,5 +1,7 @@
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
@@ -18,6 +20,7 @@ import { HostView } from '../../../../src/agent/net/host-view.ts';
 import type { Credentials } from '../../../../src/agent/net/identity.ts';
 import { connectToSource } from '../../../../src/agent/net/peer.ts';
 import { ServedRounds } from '../../../../src/agent/net/served-rounds.ts';
+import { Trust } from '../../../../src/agent/net/trust.ts';
 import { quietHandlers } from '../quiet-handlers.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 import { TestAuthority } from './test-authority.ts';
@@ -60,7 +63,9 @@ async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerMod
   const { send = async () => noContent, exportImage = container.exportImage } = parts;
   const directory = await temporaryDirectory();
   const authority = await TestAuthority.make();
-  const records = await RecordStore.open(directory.path, log);
+  const trustFile = join(directory.path, 'trust.json');
+  const trust = await Trust.open(trustFile);
+  const records = await RecordStore.open(join(directory.path, 'migrations'), log);
   await records.create('m1');
   await records.update('m1', (record) => ({
     ...record,
@@ -85,6 +90,7 @@ async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerMod
     records,
     steps,
     rounds,
+    trust,
     log,
   });
   await server.listen(listen);
@@ -93,9 +99,16 @@ async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerMod
   return {
     authority,
     records,
+    trust,
+    trustFile,
     address,
     as: (caller: Credentials, hostId = sourceId) =>
-      connectToSource({ migrationId: 'm1', peer: { hostId, address }, credentials: () => caller }),
+      connectToSource({
+        migrationId: 'm1',
+        peer: { hostId, address },
+        credentials: () => caller,
+        refuseRevoked: () => {},
+      }),
     [Symbol.asyncDispose]: async () => {
       await steps.close(1_000);
       await server.close();
@@ -112,18 +125,88 @@ async function call(
   method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   body?: string,
+  more: Record<string, string> = {},
 ) {
   const { key, certificate: cert, ca } = caller;
   const dispatcher = new Agent({ connect: { key, cert, ca, checkServerIdentity: () => undefined } });
   try {
-    const headers = { 'content-type': 'application/json' };
-    const options = { method, dispatcher, ...(body === undefined ? {} : { body, headers }) };
+    const headers = { ...more, ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const options = { method, dispatcher, headers, ...(body === undefined ? {} : { body }) };
     const answer = await request(`https://${source.address}${path}`, options);
     const content = await answer.body.text();
     return { status: answer.statusCode, body: content === '' ? null : (JSON.parse(content) as unknown) };
   } finally {
     await dispatcher.close();
   }
+}
+
+test('a host that was removed gets neither image nor data, though its certificate is valid', async () => {
+  await using source = await sourceAgent();
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  expect(await text(await target.fetchImage([], never))).toBe('image without ');
+  await source.trust.learn({ term: 0, revoked: { digest: 'd', hostIds: [targetId] } });
+  await expect(target.fetchImage([], never)).rejects.toMatchObject({ code: 'HOST_REMOVED' });
+  await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'HOST_REMOVED' });
+});
+
+test('the target asks nothing of a source that was removed', async () => {
+  await using source = await sourceAgent();
+  const refuseRevoked = (hostId: string): void => source.trust.refuseRevoked(hostId);
+  const caller = await source.authority.credentials(`cargo://host/${targetId}`);
+  const peer = { hostId: sourceId, address: source.address };
+  const target = connectToSource({ migrationId: 'm1', peer, credentials: () => caller, refuseRevoked });
+  await source.trust.learn({ term: 0, revoked: { digest: 'd', hostIds: [sourceId] } });
+  await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'HOST_REMOVED' });
+});
+
+test('a certificate that ran out opens no connection', async () => {
+  await using source = await sourceAgent();
+  const caller = await source.authority.credentials(`cargo://host/${targetId}`);
+  const ended = {
+    ...caller,
+    certificate: await source.authority.issue(keyOf(caller), [`cargo://host/${targetId}`], ago(1)),
+  };
+  await expect(source.as(ended).fetchImage([], never)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' });
+});
+
+test('a certificate that runs out counts for nothing on the connection that it opened', async () => {
+  await using source = await sourceAgent();
+  const caller = await source.authority.credentials('cargo://server');
+  const cert = await source.authority.issue(keyOf(caller), ['cargo://server'], ago(-3));
+  const connect = { key: caller.key, cert, ca: caller.ca, checkServerIdentity: () => undefined };
+  const dispatcher = new Agent({ connect, connections: 1, keepAliveTimeout: 60_000 });
+  const ask = async (): Promise<number> => {
+    const { statusCode, body } = await request(`https://${source.address}/v1/containers`, { dispatcher });
+    await body.dump();
+    return statusCode;
+  };
+  expect(await ask()).toBe(200);
+  await expect.poll(ask, { timeout: 10_000, interval: 300 }).toBe(403);
+  await dispatcher.close();
+});
+
+test('a server of an older term is refused once a newer one has called, also after a restart', async () => {
+  await using source = await sourceAgent();
+  const server = await source.authority.credentials('cargo://server');
+  const ask = (term: number): Promise<unknown> =>
+    call(source, server, 'GET', '/v1/containers', undefined, { 'cargo-server-term': String(term) });
+  expect(await ask(0)).toMatchObject({ status: 200 });
+  expect(await ask(7)).toMatchObject({ status: 200 });
+  for (const term of [0, 6]) {
+    expect(await ask(term)).toMatchObject({ status: 409, body: { error: { code: 'STALE_SERVER' } } });
+  }
+  expect(await call(source, server, 'GET', '/v1/containers')).toMatchObject({ status: 409 });
+  const again = await Trust.open(source.trustFile);
+  await expect(again.obey(6)).rejects.toMatchObject({ code: 'STALE_SERVER' });
+  await again.obey(7);
+});
+
+function keyOf({ key }: Credentials): KeyObject {
+  return createPublicKey(createPrivateKey(key));
+}
+
+function ago(seconds: number): Date {
+  return new Date(Date.now() - seconds * 1_000);
 }
 
 const forServerOnly: ['GET' | 'POST' | 'PUT' | 'DELETE', string, string | undefined][] = [

@@ -1,9 +1,9 @@
 import { X509Certificate } from 'node:crypto';
 import { join } from 'node:path';
 import { pino } from 'pino';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { HostIdentity } from '../../../../src/agent/net/identity.ts';
-import { isRenewalDue, keepRenewed } from '../../../../src/agent/net/renewal.ts';
+import { isRenewalDue, keepRenewed, waitForRenewal } from '../../../../src/agent/net/renewal.ts';
 import type { ServerClient } from '../../../../src/agent/net/server-client.ts';
 import { requestedKey } from '../../../../src/server/pki/authority.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
@@ -31,6 +31,7 @@ test('a certificate near its end is replaced at once, for the same key', async (
   const soon = new Date(Date.now() + 60_000);
   const old = await identity.join({ certificate: await authority.issue(key, [uri], soon), ca: authority.pem });
 
+  vi.setSystemTime(soon.getTime() - 10_000);
   const stop = new AbortController();
   const renewals: string[] = [];
   const post = async (_path: string, body: { csr: string }) => {
@@ -42,9 +43,21 @@ test('a certificate near its end is replaced at once, for the same key', async (
     renewals.push(certificate);
     stop.abort();
   };
-  await keepRenewed({ identity, server, onRenewed, log, signal: stop.signal });
+  await keepRenewed({ identity, server, onRenewed, rejoin: async () => null, log, signal: stop.signal });
+  vi.useRealTimers();
   const kept = (await HostIdentity.open(path)).credentials();
   expect(renewals).toEqual([kept?.certificate]);
   expect(kept?.certificate).not.toBe(old.certificate);
   expect(new X509Certificate(kept?.certificate ?? '').publicKey.equals(key)).toBe(true);
+});
+
+test('a renewal that fails is tried again at least twenty times before the certificate ends', async () => {
+  const { certificate } = await (await TestAuthority.make()).credentials('cargo://server');
+  const endMs = new X509Certificate(certificate).validToDate.getTime();
+  const beginMs = new X509Certificate(certificate).validFromDate.getTime();
+  let tries = 0;
+  for (let nowMs = beginMs; nowMs < endMs; nowMs += waitForRenewal(certificate, new Date(nowMs))) {
+    if (isRenewalDue(certificate, new Date(nowMs))) tries += 1;
+  }
+  expect(tries).toBeGreaterThan(20);
 });

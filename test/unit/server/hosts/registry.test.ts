@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { HostRecord } from '../../../../src/server/hosts/record.ts';
 import { type AskContainers, HostRegistry } from '../../../../src/server/hosts/registry.ts';
+import { Revocations } from '../../../../src/server/hosts/revocations.ts';
 import { SqliteStore } from '../../../../src/server/store/sqlite-store.ts';
 import { temporaryDir } from '../temporary-dir.ts';
 import { factsAt, summary } from '../test-agent.ts';
@@ -32,7 +33,7 @@ function record(digit: number, dataAddress = `10.0.0.${digit}:5005`): HostRecord
 const nobody: AskContainers = () => Promise.reject(new Error('nobody there'));
 
 async function open(hosts: HostRecord[] = [], ask = nobody): Promise<HostRegistry> {
-  const registry = new HostRegistry({ store, ask, log, now: () => nowMs });
+  const registry = new HostRegistry({ store, ask, revocations: await Revocations.load(store), log, now: () => nowMs });
   await registry.load();
   for (const host of hosts) await registry.keep(host);
   return registry;

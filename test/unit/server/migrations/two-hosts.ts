@@ -1,7 +1,7 @@
 import type { DescribeResponse, PreflightResponse, StepName, StepOutput } from '../../../../src/api/agent-steps.ts';
 import { CargoError } from '../../../../src/api/cargo-error.ts';
 import type { ContainerDefinition } from '../../../../src/api/container-definition.ts';
-import type { Host, HostContainers } from '../../../../src/api/host.ts';
+import { abilities, type Host, type HostContainers } from '../../../../src/api/host.ts';
 import type { Agents, Hosts, StepRequest } from '../../../../src/server/migrations/ports.ts';
 
 export const steps = [
@@ -227,7 +227,7 @@ function host(name: string, hostId: string): Host {
     lastSeenAt: now,
     dataAddress: `${name}:5005`,
     version: '0',
-    abilities: [],
+    abilities: [...abilities],
     kernel: '6.18',
     architecture: 'x86_64',
     dockerVersion: '26.1.5',

@@ -1,6 +1,6 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile, rm, writeFile } from 'node:fs/promises';
-import { expect, test } from 'vitest';
+import { readFile, rm } from 'node:fs/promises';
+import { expect, test, vi } from 'vitest';
 import { type DataDir, prepareDataDir } from '../../../../src/server/data-dir.ts';
 import { type Authority, loadAuthority } from '../../../../src/server/pki/authority.ts';
 import { loadServerCertificate, serverNames } from '../../../../src/server/pki/server-certificate.ts';
@@ -57,12 +57,14 @@ test('it is issued anew when it ends soon, or when another CA signed it', async 
   await using temporary = await temporaryDir();
   const dir = await prepareDataDir(temporary.path);
   const authority = await loadAuthority(dir);
-  const names = serverNames('10.1.2.3', []);
   const first = await issued(dir, authority, '10.1.2.3');
-  const brief = await authority.issue({ commonName: 'x', publicKey: first.publicKey, names, days: 20 });
-  await writeFile(dir.serverCertificate, brief);
+  const later = (days: number) => vi.setSystemTime(first.validFromDate.getTime() + days * 86_400_000);
+  later(240);
+  expect((await issued(dir, authority, '10.1.2.3')).serialNumber).toBe(first.serialNumber);
+  later(250);
   const renewed = await issued(dir, authority, '10.1.2.3');
-  expect(renewed.validToDate.getTime() - Date.now()).toBeGreaterThan(700 * 86_400_000);
+  expect(renewed.validToDate.getTime() - Date.now()).toBeGreaterThan(364 * 86_400_000);
+  vi.useRealTimers();
   await rm(dir.ca);
   await rm(dir.caKey);
   const other = await loadAuthority(dir);

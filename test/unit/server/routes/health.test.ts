@@ -21,6 +21,7 @@ test('the OpenAPI document lists every call with its answers', async () => {
     Object.keys(methods).map((name) => `${name} ${path}`),
   );
   expect(calls.sort()).toEqual([
+    'delete /v1/hosts/{host}',
     'delete /v1/migrations/{id}',
     'get /cargo',
     'get /cargo/failover/{host}/{container}',
