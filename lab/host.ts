@@ -5,10 +5,11 @@ import { CargoError } from '../src/api/cargo-error.ts';
 import { createCgroup, foldersOf, killCgroup, removeCgroup } from './cgroup.ts';
 import { diskReleased } from './disk.ts';
 import { startDocker } from './docker.ts';
-import { findInit, hostGroup, hostRoot } from './enter.ts';
+import { enterCommand, findInit, hostGroup, hostRoot } from './enter.ts';
 import { connect, setLink } from './network.ts';
 import { cloneRoot, diskImage, hostDir } from './paths.ts';
 import { stopFileSystem } from './power-cut.ts';
+import { run } from './run.ts';
 import type { Lab, LabHost } from './state.ts';
 import { hostTree } from './tree.ts';
 import { waitUntil } from './wait-until.ts';
@@ -56,7 +57,14 @@ export async function bootHost(lab: Lab, host: LabHost): Promise<void> {
     return pid !== undefined && existsSync(join(hostRoot(pid), 'run/lab-ready')) ? pid : undefined;
   });
   await connect(lab, host, init);
+  if (existsSync(join(hostRoot(init), 'var/lib/cargo/migrations'))) await holdAtBoot(lab, host);
   await startDocker(lab, host);
+}
+
+/** What packaging/cargo-hold.service does before Docker starts. */
+async function holdAtBoot(lab: Lab, host: LabHost): Promise<void> {
+  const [enter, ...args] = enterCommand(lab, host, ['/opt/cargo/bin/cargo-agent', 'hold']);
+  await run(enter, args);
 }
 
 /** Ends everything that runs on the host. */

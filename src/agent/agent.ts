@@ -63,6 +63,7 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
     parts.container,
     new AdvertisedAddress(listen, options.advertise, server),
     options.abilities,
+    () => heldIn(records),
   );
   const facts = (waiting: AbortSignal) => view.facts(waiting);
   const join = { server, tokenFile: options.joinTokenFile, name, identity, facts, log, signal };
@@ -93,6 +94,7 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
     for (const { id } of records.whole().filter(({ peer }) => peer !== null && trust.isRevoked(peer.hostId))) {
       await rounds.end(id);
     }
+    for (const id of answer.mayRun) void letGo(steps, parts.container, id, log);
   };
   /** A host that the server doesn't take for its own joins as soon as there is a token for it. */
   const onRefusal = async ({ code }: CargoError): Promise<void> => {
@@ -118,6 +120,19 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
     const ends = [steps.close(CLOSE_LIMIT_MS), rounds.close()];
     await withinLimit(Promise.all(ends).then(() => agentServer.close()));
     await connection.client[Symbol.asyncDispose]();
+  }
+}
+
+function heldIn(records: RecordStore): string[] {
+  return records.whole().flatMap(({ id, target }) => (target?.held === true ? [id] : []));
+}
+
+/** What fails is tried again after the next heartbeat. */
+async function letGo(steps: StepRunner, container: ContainerModule, id: string, log: Logger): Promise<void> {
+  try {
+    await steps.whenIdle(id, (context) => container.letGo(context));
+  } catch (error) {
+    log.warn({ migration: id, err: error }, 'a container that may run again could not be let go');
   }
 }
 

@@ -1,23 +1,24 @@
 import { CargoError } from '../api/cargo-error.ts';
 import { runAgent } from './agent.ts';
 import { createContainerModule } from './container/index.ts';
+import { holdAtBoot } from './hold-at-boot.ts';
 import { createLog } from './log.ts';
 import { parseCommandLine } from './options.ts';
 import { receiveRound, sendRound, verifyAtSource, verifyAtTarget } from './volume/index.ts';
 
-const { docker, logLevel, ...options } = parseCommandLine(process.argv);
+const { hold, docker, logLevel, ...options } = parseCommandLine(process.argv);
 const log = createLog(logLevel);
 
 const stop = new AbortController();
 for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => stop.abort());
 
 try {
-  const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length), log });
-  await runAgent(
-    { ...options, log },
-    { container, volume: { sendRound, receiveRound, verifyAtSource, verifyAtTarget } },
-    stop.signal,
-  );
+  if (hold) await holdAtBoot(options.dataDir, log);
+  else {
+    const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length), log });
+    const volume = { sendRound, receiveRound, verifyAtSource, verifyAtTarget };
+    await runAgent({ ...options, log }, { container, volume }, stop.signal);
+  }
 } catch (thrown) {
   if (!stop.signal.aborted) {
     const error = CargoError.from(thrown);

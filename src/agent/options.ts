@@ -8,6 +8,8 @@ import { type ListenAddress, parseAddress } from './net/advertised-address.ts';
 const levels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal'] as const;
 
 export type CommandLine = {
+  /** `cargo-agent hold`: see hold-at-boot.ts. */
+  hold: boolean;
   server: URL;
   joinTokenFile?: string;
   listen: ListenAddress;
@@ -23,7 +25,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   const command = new Command('cargo-agent')
     .description('Cargo’s part on a Docker host: tells the server what runs here and moves containers away and in.')
     .version(version)
-    .requiredOption('--server <url>', 'the cargo-server, e.g. https://cargo.example:5000', serverUrl)
+    .argument(
+      '[hold]',
+      'at boot, before Docker starts: keep what arrived here down until the server is heard; then end',
+    )
+    .option('--server <url>', 'the cargo-server, e.g. https://cargo.example:5000; needed but for hold', serverUrl)
     .option('--join-token-file <file>', 'holds the join token; needed until the host has joined')
     .addOption(
       new Option('--listen <address>', 'where server and other agents reach this one')
@@ -40,7 +46,13 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .configureOutput({ outputError: (text, write) => write(`cargo-agent: ${text}`) })
     .exitOverride((end) => process.exit(end.exitCode === 0 ? 0 : 2));
   command.parse(argv);
-  return command.opts<CommandLine>();
+  const options = command.opts<Omit<CommandLine, 'hold'>>();
+  const [word] = command.args;
+  if (word !== undefined && word !== 'hold') command.error(`error: unknown command '${word}'`);
+  if (word === undefined && options.server === undefined) {
+    command.error("error: required option '--server <url>' not specified");
+  }
+  return { ...options, hold: word === 'hold' };
 }
 
 function shortHostName(): string {

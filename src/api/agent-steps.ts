@@ -97,6 +97,15 @@ export const agentSteps = {
     input: z.object({}),
     output: Verification.pick({ files: true, bytes: true, changed: true, differences: true, differing: true }),
   },
+  /**
+   * Target: this host was given up (`recovered` at the source). Whatever ran here is killed and the permit refused for
+   * ever, used or not. A copy that has run is kept, stopped and gated, under another name; one that never ran is removed.
+   */
+  fence: {
+    side: 'target',
+    input: z.object({ lostTo: z.string().describe('Name of the host on which the container goes on.') }),
+    output: z.object({ keptAs: z.string().nullable(), removed: z.array(z.string()) }),
+  },
   /** Target: the migration is over; forgets what only the migration needed. */
   finish: { side: 'target', input: z.object({}), output: z.object({}) },
 } as const;

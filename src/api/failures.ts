@@ -19,6 +19,8 @@ export const failures = {
   MIGRATION_EXISTS: { httpStatus: 409, exitCode: 4, retry: false },
   HOST_NAME_TAKEN: { httpStatus: 409, exitCode: 4, retry: false },
   WRONG_PHASE: { httpStatus: 409, exitCode: 4, retry: true },
+  LOSS_NOT_ACCEPTED: { httpStatus: 409, exitCode: 4, retry: false },
+  MIGRATION_OVER: { httpStatus: 409, exitCode: 4, retry: false },
   STORE_CONFLICT: { httpStatus: 409, exitCode: 4, retry: true },
   BLOCKED: { httpStatus: 409, exitCode: 5, retry: false },
   UNAUTHENTICATED: { httpStatus: 401, exitCode: 6, retry: false },

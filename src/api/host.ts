@@ -44,10 +44,18 @@ export const Heartbeat = z.object({
   containers: z.array(ContainerSummary).nullable(),
   migrations: z.array(KnownMigration).optional().describe('All that the agent has a record of.'),
   revokedDigest: z.string().optional().describe('Of the list of removed hosts that the agent was last told.'),
+  held: z
+    .array(z.string())
+    .default([])
+    .describe('Migrations here whose container waits, since the host booted, for the word that it may run.'),
 });
 export type Heartbeat = z.infer<typeof Heartbeat>;
 
 export const HeartbeatAnswer = z.object({
+  mayRun: z
+    .array(z.string())
+    .default([])
+    .describe('Those of the held migrations whose container is still at home on this host.'),
   term: z
     .int()
     .default(0)

@@ -1,22 +1,33 @@
 import { z } from 'zod';
 import { Finding, Plan } from './plan.ts';
 
-export const phases = ['planned', 'staging', 'switching', 'copied', 'completed', 'rolled-back', 'failed'] as const;
+export const phases = [
+  'planned',
+  'staging',
+  'switching',
+  'copied',
+  'completed',
+  'rolled-back',
+  'failed',
+  'recovered',
+] as const;
 export const Phase = z.enum(phases);
 export type Phase = z.infer<typeof Phase>;
 
 /**
  * Every legal move of a migration. From `copied` on the container runs at the target and owns its data there: no move
- * leads back to the source. `failed` is for what went wrong before anything was touched.
+ * leads back to the source but `recovered`, an operator's word that one side is lost for good. `failed` is for what went
+ * wrong before anything was touched.
  */
 export const moves = {
   planned: ['staging', 'failed'],
   staging: ['switching', 'rolled-back'],
-  switching: ['copied', 'rolled-back'],
-  copied: ['completed'],
+  switching: ['copied', 'rolled-back', 'recovered'],
+  copied: ['completed', 'recovered'],
   completed: [],
   'rolled-back': [],
   failed: [],
+  recovered: [],
 } as const satisfies Record<Phase, readonly Phase[]>;
 
 export function isMove(from: Phase, to: Phase): boolean {
@@ -71,6 +82,20 @@ export const Verification = z.object({
 });
 export type Verification = z.infer<typeof Verification>;
 
+export const Side = z.enum(['source', 'target']);
+export type Side = z.infer<typeof Side>;
+
+/** The way out when one side is lost for good: the other one is the container's home, decided before anything is done. */
+export const Recovery = z.object({
+  at: Side.describe('The side that goes on.'),
+  lost: z.string().describe('Name of the host that was given up.'),
+  losses: z.array(z.string()).describe('What was lost, as the operator accepted it.'),
+  acceptedAt: z.iso.datetime(),
+  fenced: z.boolean().describe('The lost host has been heard since, and can never run the container.'),
+  keptAs: z.string().nullable().describe('Name of the stopped copy that is kept on the lost host.'),
+});
+export type Recovery = z.infer<typeof Recovery>;
+
 /** A migration as the REST API shows it: `GET /v1/migrations/<id>`, `cargoctl status -o json`. Times are UTC, ISO 8601. */
 export const Migration = z.object({
   id: z.string(),
@@ -102,6 +127,7 @@ export const Migration = z.object({
   findings: z.array(Finding),
   verification: Verification.nullable().default(null).describe('The last one that was asked for.'),
   error: Failure.nullable(),
+  recovery: Recovery.nullable().default(null),
 });
 export type Migration = z.infer<typeof Migration>;
 
@@ -130,5 +156,11 @@ export const FailoverOptions = z.strictObject({
   cleanup: z.boolean().default(false).describe('Remove the source container and its volumes.'),
 });
 export type FailoverOptions = z.infer<typeof FailoverOptions>;
+
+export const RecoverOptions = z.strictObject({
+  at: Side.describe('The side that is to go on; the other one is given up for good.'),
+  acceptLoss: z.boolean().default(false).describe('Without it nothing is done: the answer lists what would be lost.'),
+});
+export type RecoverOptions = z.infer<typeof RecoverOptions>;
 
 export const PlanResponse = Plan;

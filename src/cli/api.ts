@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ContainerSummary, Host, HostContainers, RemovedHost } from '../api/host.ts';
 import { CreateTokenResponse } from '../api/join.ts';
-import { Migration } from '../api/migration.ts';
+import { Migration, type Side } from '../api/migration.ts';
 import { Plan } from '../api/plan.ts';
 import { Replication } from '../api/replication.ts';
 import type { Client } from './client.ts';
@@ -51,6 +51,14 @@ export const api = {
       method: 'POST',
       path: `/v1/migrations/${name(id)}/failover`,
       body: { cleanup },
+      answer: Migration,
+      limitMs: PLAN_LIMIT_MS,
+    }),
+  recover: (client: Client, id: string, at: Side, acceptLoss: boolean) =>
+    client.call({
+      method: 'POST',
+      path: `/v1/migrations/${name(id)}/recover`,
+      body: { at, acceptLoss },
       answer: Migration,
       limitMs: PLAN_LIMIT_MS,
     }),

@@ -58,7 +58,8 @@ export async function askUntil(
 
 /** Throws the migration's own failure when it ended without the container running at the target. */
 export function assertSucceeded(migration: Migration): void {
-  if (migration.phase !== 'failed' && migration.phase !== 'rolled-back') return;
+  const { phase, recovery } = migration;
+  if (phase !== 'failed' && phase !== 'rolled-back' && recovery?.at !== 'source') return;
   const message = `the migration of ${migration.container} to ${migration.target} ended ${migration.phase}`;
   throw failureOf(migration.error ?? { code: 'MIGRATION_FAILED', message });
 }

@@ -50,9 +50,18 @@ export function migrationText(migration: Migration): string {
       'kept as',
       migration.movedAs === null || migration.cleanedUp ? null : `${migration.movedAs} on ${migration.source}`,
     ],
+    ['recovered', recoveryText(migration)],
     ['error', error === null ? null : `${error.message} [${error.code}]`],
   ]);
   return text + findings.map((finding) => `${printable(findingLine(finding))}\n`).join('');
+}
+
+function recoveryText({ recovery, source, target }: Migration): string | null {
+  if (recovery === null) return null;
+  const { at, lost, losses, acceptedAt, fenced, keptAs } = recovery;
+  const kept = keptAs === null ? '' : `, ${keptAs} is kept there`;
+  const fence = fenced ? `${lost} has learned it${kept}` : `${lost} is fenced as soon as it is heard`;
+  return `at ${at === 'source' ? source : target} on ${acceptedAt}; ${fence}; lost: ${losses.join('; ')}`;
 }
 
 /** One line a migration. */

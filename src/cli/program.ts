@@ -10,6 +10,7 @@ import { loginCommand } from './commands/login.ts';
 import { logoutCommand } from './commands/logout.ts';
 import { migrateCommand } from './commands/migrate.ts';
 import { planCommand } from './commands/plan.ts';
+import { recoverCommand } from './commands/recover.ts';
 import { statusCommand } from './commands/status.ts';
 import { tokenCommand } from './commands/token.ts';
 import { verifyCommand } from './commands/verify.ts';
@@ -52,6 +53,7 @@ export function buildProgram(terminal: Terminal): Command {
     failoverCommand(terminal),
     verifyCommand(terminal),
     drainCommand(terminal),
+    recoverCommand(terminal),
     tokenCommand(terminal),
     loginCommand(terminal),
     logoutCommand(terminal),

@@ -18,8 +18,13 @@ import { temporaryName } from './stage.ts';
  * @throws CargoError TARGET_STARTED when the container has come up here: from then on the data here is the newer one
  */
 export async function abandon(engine: Engine, context: StepContext): Promise<StepOutput<'abandon'>> {
-  const { signal } = context;
   await refuse(engine, context);
+  return { removed: await clearStaged(engine, context) };
+}
+
+/** The permit must have been refused. @returns what was removed */
+export async function clearStaged(engine: Engine, context: StepContext): Promise<string[]> {
+  const { signal } = context;
   const target = targetOf(context);
   const container = await stagedContainer(engine, context, target);
   const removed = await removeContainer(engine, container, target, signal);
@@ -28,11 +33,15 @@ export async function abandon(engine: Engine, context: StepContext): Promise<Ste
   for (const name of target.createdNetworks) if (await engine.removeNetwork(name, signal)) removed.push(name);
   removed.push(...(await removePaths(context, target)));
   removed.push(...(await removeImages(engine, target.loadedImages, signal)));
-  return { removed };
+  return removed;
 }
 
 /** By its id, or by the name it was created under where the id was not recorded any more. */
-async function stagedContainer(engine: Engine, context: StepContext, target: Target): Promise<ContainerInspect | null> {
+export async function stagedContainer(
+  engine: Engine,
+  context: StepContext,
+  target: Target,
+): Promise<ContainerInspect | null> {
   const name = context.record().definition?.name;
   const reference = target.containerId ?? (name === undefined ? null : temporaryName(name, context.migrationId));
   return reference === null ? null : engine.findContainer(reference, context.signal);

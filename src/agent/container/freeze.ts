@@ -28,6 +28,7 @@ export async function freeze(
   const { signal } = context;
   await engine.setRestartPolicy(frozen.containerId, { Name: 'no' }, signal);
 
+  await updateSource(context, { frozen: { ...frozen, stopping: true } });
   const began = performance.now();
   const stopped = await stop(engine, frozen.containerId, signal);
   const stopMs = performance.now() - began;
@@ -70,6 +71,8 @@ async function plan(
     containerId: inspect.Id,
     wasRunning: inspect.State.Running,
     originalName: definition.name,
+    startedAt: inspect.State.StartedAt,
+    stopping: false,
     movedAs: movedName(definition.name, inspect.Id),
     restartPolicy: inspect.HostConfig.RestartPolicy ?? { Name: 'no' },
     movedAside: await gateMoves(engine, definition, inspect, goneTo, context.signal),

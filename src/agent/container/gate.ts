@@ -79,6 +79,11 @@ export async function openGate(moves: readonly GateMove[]): Promise<void> {
   }
 }
 
+/** Whether the move has been done and not undone. */
+export async function isAside({ from, to }: GateMove): Promise<boolean> {
+  return (await isDirectory(to)) && !(await isDirectory(from));
+}
+
 /**
  * Renames a directory whose rename may have been done before. A directory at `to` is never replaced.
  * @throws CargoError MIGRATION_FAILED when both or neither are there

@@ -5,8 +5,10 @@ import { exportImage } from '../image/index.ts';
 import { measureTree } from '../volume/index.ts';
 import { abandon } from './abandon.ts';
 import { describe } from './describe.ts';
+import { fence } from './fence.ts';
 import { finish } from './finish.ts';
 import { freeze } from './freeze.ts';
+import { letGo } from './hold.ts';
 import type { ContainerModule } from './module.ts';
 import { preflight } from './preflight.ts';
 import { refuse } from './refuse.ts';
@@ -30,8 +32,10 @@ export function createContainerModule(options: { dockerSocket: string; log: Logg
       start: (context, input) => start(engine, context, input),
       refuse: (context) => refuse(engine, context),
       abandon: (context) => abandon(engine, context),
+      fence: (context, input) => fence(engine, context, input),
       finish: (context) => finish(engine, context),
     },
+    letGo: (context) => letGo(engine, context),
     describe: (container, signal) => describe(engine, measureTree, container, signal),
     preflight: (request, signal) => preflight(engine, measureTree, request, signal),
     containers: (signal) => engine.summaries(signal),

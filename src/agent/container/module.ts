@@ -2,7 +2,7 @@ import type { Readable } from 'node:stream';
 import type { DescribeResponse, PreflightRequest, PreflightResponse } from '../../api/agent-steps.ts';
 import type { ContainerDefinition } from '../../api/container-definition.ts';
 import type { ContainerSummary } from '../../api/host.ts';
-import type { StepHandlers } from '../migrations/step-context.ts';
+import type { StepContext, StepHandlers } from '../migrations/step-context.ts';
 
 /** What the local Docker daemon says of itself. */
 export type DockerFacts = { dockerVersion: string; dockerRoot: string; storageDriver: string; architecture: string };
@@ -11,6 +11,8 @@ export type DockerFacts = { dockerVersion: string; dockerRoot: string; storageDr
 export interface ContainerModule {
   /** Every step but `copy` and `verify`, which are volume data. */
   readonly handlers: Omit<StepHandlers, 'copy' | 'verify'>;
+  /** A container that was held at boot may run: the server says that this host is its home. */
+  letGo(context: StepContext): Promise<void>;
   /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */
   describe(container: string, signal: AbortSignal): Promise<DescribeResponse>;
   preflight(request: PreflightRequest, signal: AbortSignal): Promise<PreflightResponse>;

@@ -19,6 +19,9 @@ export const emptyTarget: Target = {
   adoptedPaths: [],
   loadedImages: [],
   usedBases: [],
+  gate: [],
+  held: false,
+  keptAs: null,
   mountPaths: [],
 };
 

@@ -42,7 +42,9 @@ export async function stage(
   await reach('target.stage.image-loaded');
   const created = await places.run('places', () => occupy(engine, context, image, bases));
   await findMounts(context, definition, created, bases);
-  await closeGate(await stagedGate(engine, created.Id, context));
+  const gate = await stagedGate(engine, created.Id, context);
+  await updateTarget(context, () => ({ gate }));
+  await closeGate(gate);
   return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
 }
 

@@ -23,14 +23,14 @@ export async function start(
   context: StepContext,
   input: StepInput<'start'>,
 ): Promise<StepOutput<'start'>> {
-  const { containerId, permit, restartPolicy } = targetOf(context);
+  const { containerId, permit, restartPolicy, gate } = targetOf(context);
   if (permit === 'refused') {
     throw new CargoError('PERMIT_REFUSED', 'this migration was abandoned: the container must not start on this host');
   }
   if (containerId === null) throw new CargoError('WRONG_PHASE', 'there is no container to start: stage comes first');
-  await updateTarget(context, () => ({ permit: 'used' }));
+  await updateTarget(context, () => ({ permit: 'used', held: false }));
   await reach('target.start.permit-used');
-  await openGate(await stagedGate(engine, containerId, context));
+  await openGate(gate.length > 0 ? gate : await stagedGate(engine, containerId, context));
   await reach('target.start.gate-open');
   const result = definitionOf(context).running
     ? await startAndWatch(engine, containerId, input.healthTimeoutMs, context.signal)

@@ -70,6 +70,7 @@ export const ContainerInspect = z.looseObject({
     OOMKilled: z.boolean().default(false),
     ExitCode: z.number(),
     Error: z.string().default(''),
+    StartedAt: z.string().default(''),
     Health: Health.nullish(),
   }),
   Config: z.looseObject({

@@ -4,7 +4,8 @@ import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { replaceDurably, syncDirectory } from '../../files/durable-file.ts';
 import { DiskReserve } from './disk-reserve.ts';
-import { MigrationRecord } from './record.ts';
+import { OverList } from './over.ts';
+import { MigrationRecord, type StepOutcome } from './record.ts';
 import { Serial } from './serial.ts';
 
 /** Ids become names of directories. */
@@ -20,12 +21,14 @@ export class RecordStore {
   readonly #root: string;
   readonly #entries: Map<string, Entry>;
   readonly #reserve: DiskReserve;
+  readonly #over: OverList;
   readonly #serial = new Serial();
 
-  private constructor(root: string, entries: Map<string, Entry>, reserve: DiskReserve) {
+  private constructor(root: string, entries: Map<string, Entry>, reserve: DiskReserve, over: OverList) {
     this.#root = root;
     this.#reserve = reserve;
     this.#entries = entries;
+    this.#over = over;
   }
 
   /** A damaged record is logged and makes the calls for its migration fail; it doesn't keep the others from going on. */
@@ -41,7 +44,7 @@ export class RecordStore {
       if (entry?.kind === 'damaged')
         log.error({ migration: id, path: entry.path }, 'the record of a migration is damaged');
     }
-    return new RecordStore(root, entries, reserve);
+    return new RecordStore(root, entries, reserve, await OverList.open(`${root}.over`));
   }
 
   directory(id: string): string {
@@ -59,6 +62,11 @@ export class RecordStore {
     );
   }
 
+  /** What came of the steps that ended a migration which is over here; null for one that isn't. */
+  ended(id: string): Readonly<Record<string, StepOutcome>> | null {
+    return this.#over.outcomes(id);
+  }
+
   /** All that can be read. */
   whole(): MigrationRecord[] {
     return [...this.#entries.values()].flatMap((entry) => (entry.kind === 'record' ? [entry.record] : []));
@@ -71,12 +79,13 @@ export class RecordStore {
     return record;
   }
 
-  /** The record of the migration, made if there is none. */
+  /** The record of the migration, made if there is none. @throws CargoError MIGRATION_OVER */
   async create(id: string): Promise<MigrationRecord> {
     if (!SAFE_ID.test(id)) throw new CargoError('BAD_REQUEST', 'a migration id has 1 to 64 letters, digits, - and _');
     return this.#serial.run(id, async () => {
       const known = this.find(id);
       if (known !== null) return known;
+      if (this.ended(id) !== null) throw new CargoError('MIGRATION_OVER', `migration ${id} is over on this host`);
       await mkdir(this.directory(id), { recursive: true, mode: 0o700 });
       await syncDirectory(this.#root);
       return this.#save({ id, epoch: 0, definition: null, peer: null, source: null, target: null, outcomes: {} });
@@ -88,10 +97,12 @@ export class RecordStore {
     return this.#serial.run(id, () => this.#save(change(this.get(id))));
   }
 
-  /** Drops the record and all else in its directory. */
+  /** Drops the record and all else in its directory; that the migration is over is kept for ever. */
   async remove(id: string): Promise<void> {
     await this.#serial.run(id, async () => {
-      if (this.find(id) === null) return;
+      const record = this.find(id);
+      if (record === null) return;
+      await this.#reserve.through(() => this.#over.add(record));
       // The record goes first: a directory without one is cleared at the next start.
       await rm(join(this.directory(id), 'record.json'), { force: true });
       this.#entries.delete(id);

@@ -25,6 +25,8 @@ export const SourceState = z.object({
       containerId: z.string(),
       wasRunning: z.boolean(),
       originalName: z.string(),
+      startedAt: z.string().default('').describe('Docker’s State.StartedAt before the freeze.'),
+      stopping: z.boolean().default(false).describe('Docker has been asked to stop it, or is about to be.'),
       movedAs: z.string(),
       restartPolicy: z.record(z.string(), z.unknown()).describe('HostConfig.RestartPolicy before the freeze.'),
       movedAside: z
@@ -54,6 +56,12 @@ export const TargetState = z.object({
   usedBases: z
     .array(z.object({ base: Base, from: z.string(), to: z.string() }))
     .describe('Directories renamed from aside.'),
+  gate: z
+    .array(z.object({ from: z.string(), to: z.string() }))
+    .default([])
+    .describe('What keeps the staged container from being started; closed again at boot until the server is heard.'),
+  held: z.boolean().default(false).describe('The gate was closed at boot: only the server’s word opens it.'),
+  keptAs: z.string().nullable().default(null).describe('Name of the copy that was fenced off here.'),
   mountPaths: z.array(z.object({ index: z.int(), path: z.string() })).describe('Where each data mount is here.'),
 });
 export type TargetState = z.infer<typeof TargetState>;

@@ -17,7 +17,7 @@ import type { SourcePeer, StepContext, StepHandlers } from './step-context.ts';
  */
 const UNINTERRUPTED: StepName = 'start';
 /** Steps that end whatever else runs for their migration. */
-const overriding: ReadonlySet<StepName> = new Set(['refuse', 'abandon', 'thaw']);
+const overriding: ReadonlySet<StepName> = new Set(['refuse', 'abandon', 'thaw', 'fence']);
 /** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
 const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start', 'verify']);
 const END_LIMIT_MS = 50_000;
@@ -56,12 +56,13 @@ export class StepRunner {
 
   /**
    * Starts the step unless it runs or has ended already. A failed step runs again for a higher epoch.
-   * @throws CargoError BAD_REQUEST, STALE_EPOCH, WRONG_PHASE (another step runs), MIGRATION_NOT_FOUND
+   * @throws CargoError BAD_REQUEST, STALE_EPOCH, WRONG_PHASE (another step runs), MIGRATION_NOT_FOUND, MIGRATION_OVER
    */
   async start(id: string, key: string, command: StepCommand): Promise<StepReport> {
     const input = parseStepInput(key, command);
     return this.#commands.run(id, async () => {
       const { epoch, step } = command;
+      if (this.#options.records.ended(id) !== null) return this.report(id, key);
       const record = await this.#seeEpoch(id, command);
       const running = this.#running.get(id);
       if (running?.key === key) running.epoch = epoch;
@@ -81,7 +82,11 @@ export class StepRunner {
   report(id: string, key: string): StepReport {
     const running = this.#running.get(id);
     if (running?.key === key) return { key, state: 'running', progress: running.progress, output: null, error: null };
-    const outcome = this.#options.records.get(id).outcomes[key];
+    const ended = this.#options.records.ended(id);
+    const outcome = (ended ?? this.#options.records.get(id).outcomes)[key];
+    if (outcome === undefined && ended !== null) {
+      throw new CargoError('MIGRATION_OVER', `migration ${id} is over on this host: step ${key} comes too late`);
+    }
     if (outcome === undefined) throw new CargoError('NOT_FOUND', `step ${key} of migration ${id} is not known here`);
     return { key, state: outcome.state, progress: null, output: outcome.output, error: outcome.error };
   }
@@ -93,13 +98,13 @@ export class StepRunner {
     return this.report(id, key);
   }
 
-  /** Ends the step if it runs; resolves once it has ended. @throws CargoError TIMED_OUT when it doesn't end */
-  async cancel(id: string, key: string, signal: AbortSignal): Promise<void> {
-    const running = this.#running.get(id);
-    if (running?.key !== key) return;
-    running.stop.abort(new CargoError('CANCELLED', `step ${key} was cancelled`));
-    if (await endsWithin(running.ended, END_LIMIT_MS, signal)) return;
-    throw new CargoError('TIMED_OUT', `step ${key} of migration ${id} was cancelled but does not end`);
+  /** Does work of the agent's own for a migration while no step of it runs, or not at all; steps wait meanwhile. */
+  async whenIdle(id: string, work: (context: StepContext) => Promise<void>): Promise<void> {
+    await this.#commands.run(id, async () => {
+      if (this.#running.has(id) || this.#options.records.find(id) === null) return;
+      const log = this.#options.log.child({ migration: id });
+      await work(this.#context(id, () => undefined, this.#shutdown.signal, log));
+    });
   }
 
   /** Drops all that is known of a migration that is over. @throws CargoError WRONG_PHASE while it isn't */
@@ -153,7 +158,10 @@ export class StepRunner {
     }
     const point = pointsOf(step, input);
     await reach(`${point}.before`);
-    const ended = await this.#outcomeOf(step, this.#context(id, running, signal, log), input);
+    const report = (progress: StepProgress): void => {
+      running.progress = progress;
+    };
+    const ended = await this.#outcomeOf(step, this.#context(id, report, signal, log), input);
     if (ended.state === 'failed' && this.#shutdown.signal.aborted) return;
     await reach(`${point}.effect`);
     try {
@@ -181,7 +189,7 @@ export class StepRunner {
     }
   }
 
-  #context(id: string, running: Running, signal: AbortSignal, log: Logger): StepContext {
+  #context(id: string, report: StepContext['report'], signal: AbortSignal, log: Logger): StepContext {
     const { records, sourcePeer } = this.#options;
     return {
       migrationId: id,
@@ -192,9 +200,7 @@ export class StepRunner {
       update: async (change) => {
         await records.update(id, change);
       },
-      report: (progress) => {
-        running.progress = progress;
-      },
+      report,
       source: () => sourcePeer(records.get(id)),
     };
   }

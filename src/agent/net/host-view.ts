@@ -18,14 +18,24 @@ export class HostView {
   readonly #docker: Docker;
   readonly #address: AdvertisedAddress;
   readonly #abilities: readonly string[];
+  readonly #held: () => string[];
   #last: Look | null = null;
   #looking: Promise<void> | null = null;
   #architecture = machine();
 
-  /** `can`: what this agent says it can do; less than everything in tests alone. */
-  constructor(docker: Docker, address: AdvertisedAddress, can: readonly string[] = abilities) {
+  /**
+   * @param can what this agent says it can do; less than everything in tests alone
+   * @param held migrations whose container waits for the server's word
+   */
+  constructor(
+    docker: Docker,
+    address: AdvertisedAddress,
+    can: readonly string[] = abilities,
+    held: () => string[] = () => [],
+  ) {
     this.#abilities = can;
     this.#docker = docker;
+    this.#held = held;
     this.#address = address;
   }
 
@@ -50,6 +60,7 @@ export class HostView {
         storageDriver: docker?.storageDriver ?? null,
       },
       containers: look?.containers ?? null,
+      held: this.#held(),
     };
   }
 

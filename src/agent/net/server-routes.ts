@@ -30,11 +30,6 @@ export function addServerRoutes(server: AgentServer, { view, container, steps, t
       const { id, key } = StepParams.parse(request.params);
       return steps.wait(id, key, WaitQuery.parse(request.query).waitMs, whileConnected(reply));
     });
-    routes.delete('/v1/migrations/:id/steps/:key', async (request, reply) => {
-      const { id, key } = StepParams.parse(request.params);
-      await steps.cancel(id, key, whileConnected(reply));
-      return reply.status(204).send();
-    });
     routes.delete('/v1/migrations/:id', async (request, reply) => {
       await steps.forget(MigrationParams.parse(request.params).id);
       return reply.status(204).send();

@@ -22,7 +22,7 @@ import { AgentConnections } from './agent-connections.ts';
 /** Describing counts every file of a container's volumes. */
 const LOOK_LIMIT_MS = 300_000;
 const CALL_LIMIT_MS = 10_000;
-const CANCEL_LIMIT_MS = 60_000;
+const FORGET_LIMIT_MS = 60_000;
 /** So often is progress told at least. */
 const POLL_MS = 500;
 /** How long a lost connection is tried again while a step is waited for, and how often. */
@@ -73,12 +73,13 @@ export class AgentClient implements Agents {
     return check(host, agentSteps[request.step].output as unknown as z.ZodType<StepOutput<S>>, report.output);
   }
 
-  async cancelStep(host: Host, migrationId: string, key: string, signal: AbortSignal): Promise<void> {
-    await this.#delete(host, stepPath(migrationId, key), signal);
-  }
-
   async forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void> {
-    await this.#delete(host, `/v1/migrations/${encodeURIComponent(migrationId)}`, signal);
+    const path = `/v1/migrations/${encodeURIComponent(migrationId)}`;
+    try {
+      await this.#call(host, { method: 'DELETE', path, limitMs: FORGET_LIMIT_MS }, z.unknown(), signal);
+    } catch (error) {
+      if (!(error instanceof CargoError) || !isUnknown(error)) throw error;
+    }
   }
 
   async close(): Promise<void> {
@@ -112,14 +113,6 @@ export class AgentClient implements Agents {
         await delay(LOST_PAUSE_MS, undefined, { signal: options.signal });
         next = put;
       }
-    }
-  }
-
-  async #delete(host: Host, path: string, signal: AbortSignal): Promise<void> {
-    try {
-      await this.#call(host, { method: 'DELETE', path, limitMs: CANCEL_LIMIT_MS }, z.unknown(), signal);
-    } catch (error) {
-      if (!(error instanceof CargoError) || !isUnknown(error)) throw error;
     }
   }
 

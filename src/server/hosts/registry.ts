@@ -88,7 +88,11 @@ export class HostRegistry implements Hosts {
   }
 
   /** @throws CargoError HOST_NOT_FOUND when the host is not registered here (any more): it must join again */
-  async heartbeat(hostId: string, heartbeat: Heartbeat, certificate: Validity | null = null): Promise<void> {
+  async heartbeat(
+    hostId: string,
+    heartbeat: Pick<Heartbeat, 'facts' | 'containers'>,
+    certificate: Validity | null = null,
+  ): Promise<void> {
     if (!this.#known.has(hostId) && !this.#revocations.has(hostId)) throw unknownAgent();
     const known = this.#find(hostId);
     known.certificate = certificate ?? known.certificate;

@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import type { StepInput, StepName, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
-import type { Failure, Migration, Phase, Round } from '../../api/migration.ts';
+import type { Failure, Migration, Phase, Recovery, Round } from '../../api/migration.ts';
 import { healthLimitMs } from './health-limit.ts';
 import type { LiveProgress } from './live-progress.ts';
 import type { MigrationStore } from './migration-store.ts';
@@ -58,6 +58,7 @@ export class Driver {
   /** Returns when the migration is out of the server's hands: copied, rolled back or failed. Throws when the server stops. */
   async run(): Promise<void> {
     const migration = await this.#get();
+    if (migration.recovery !== null) return this.#recover(migration.recovery);
     if (migration.clearing) return this.#clear(Number.POSITIVE_INFINITY);
     if (migration.undoing !== null) return this.#undo(migration.undoing);
     try {
@@ -119,7 +120,8 @@ export class Driver {
    * leads on or back, however long it takes, and a cancel comes too late.
    */
   async #start(healthTimeoutMs: number): Promise<StepOutput<'start'>> {
-    await this.#update({ startSent: true });
+    const startSentAt = (await this.#get()).startSentAt ?? new Date().toISOString();
+    await this.#update({ startSent: true, startSentAt });
     const limits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };
     return this.#atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
@@ -196,6 +198,74 @@ export class Driver {
     else await this.#clear(Number.POSITIVE_INFINITY);
   }
 
+  /** One side was given up by an operator. Decided before, for ever; the lost side is fenced whenever it is heard. */
+  async #recover(recovery: Recovery): Promise<void> {
+    if (recovery.at === 'target') return this.#goOnAtTarget(recovery);
+    const { phase, source, target } = await this.#get();
+    const isFirst = phase !== 'recovered';
+    const fenced = isFirst ? await this.#fenceIfHeard() : null;
+    if (isFirst) {
+      await this.#atSource('thaw', 'thaw', {}, ON_THE_WAY_BACK);
+      const rest = fenced === null ? `; ${target} is fenced as soon as it is heard` : '';
+      await this.#update({
+        phase: 'recovered',
+        activity: `recovered: the container is on ${source}${rest}`,
+        undoing: null,
+        targetContainerId: null,
+        movedAs: null,
+        leftAtSource: [],
+      });
+    }
+    const { keptAs } = fenced ?? (await this.#fence(AFTERWARDS));
+    const left = keptAs === null ? 'nothing of it is left there' : `its copy is kept there, stopped, as ${keptAs}`;
+    await this.#update({
+      recovery: { ...recovery, fenced: true, keptAs },
+      activity: `recovered: the container is on ${source}; ${target} has learned it, ${left}`,
+    });
+    await this.#forget();
+  }
+
+  async #goOnAtTarget(recovery: Recovery): Promise<void> {
+    const { source, target } = await this.#get();
+    const home = `recovered: the container goes on at ${target}`;
+    await this.#update({ phase: 'recovered', activity: `${home}; ${source} is let go as soon as it is heard` });
+    await this.#atTarget('finish', 'finish', {}, AFTERWARDS);
+    const { sourceId, leftAtSource, movedAs } = await this.#get();
+    await this.#atSource('release', 'release', { cleanup: false }, AFTERWARDS);
+    await this.#ports.migrations.keepBases(sourceId, leftAtSource);
+    await this.#update({
+      recovery: { ...recovery, fenced: true, keptAs: movedAs },
+      activity: `${home}; ${source} has learned it, its copy is kept there, stopped, as ${movedAs}`,
+    });
+    await this.#forget();
+  }
+
+  /**
+   * A host that can be heard isn't lost: it is fenced before anything else runs. Only of one that is silent the
+   * operator's word must do.
+   */
+  async #fenceIfHeard(): Promise<StepOutput<'fence'> | null> {
+    for (;;) {
+      try {
+        return await this.#fence({ patienceMs: 0, uncancellable: true });
+      } catch (thrown) {
+        this.#shutdown.throwIfAborted();
+        const error = CargoError.from(thrown);
+        if (removed.has(error.code)) return null;
+        const { target, targetId, epoch } = await this.#get();
+        const { status } = await this.#ports.hosts.get(targetId);
+        if (error.code === 'AGENT_UNREACHABLE' && status === 'away') return null;
+        const activity = `waiting: ${target} is still heard and must be fenced first: ${error.message}`;
+        await this.#update({ epoch: epoch + 1, activity });
+        await delay(RECHECK_MS, undefined, { signal: this.#shutdown });
+      }
+    }
+  }
+
+  async #fence(limits: StepLimits): Promise<StepOutput<'fence'>> {
+    return this.#atTarget('fence', 'fence', { lostTo: (await this.#get()).source }, limits);
+  }
+
   /** Removes what was staged. The target refuses the permit by that, whatever may still be on its way to it. */
   async #clear(patienceMs: number): Promise<void> {
     await this.#atTarget('abandon', 'abandon', {}, { ...ON_THE_WAY_BACK, patienceMs });
@@ -261,7 +331,8 @@ export class Driver {
     limits: StepLimits,
   ): Promise<StepOutput<S>> {
     const signal = limits.uncancellable === true ? this.#shutdown : this.#signal;
-    const isFinal = ({ code }: CargoError): boolean => code === 'TARGET_STARTED' || beyondRetry.has(code);
+    const isFinal = ({ code }: CargoError): boolean =>
+      code === 'TARGET_STARTED' || beyondRetry.has(code) || code === 'MIGRATION_OVER';
     return retrying(
       async () => {
         const { epoch } = await this.#get();
@@ -279,7 +350,9 @@ export class Driver {
         ...(limits.untilDone === true ? { mayPass: (error) => !isFinal(error) } : {}),
         onRetry: async (error) => {
           this.#ports.log.warn({ migration: this.#id, step, code: error.code, err: error }, 'step is tried again');
-          await this.#update({ epoch: (await this.#get()).epoch + 1, activity: `waiting: ${error.message}` });
+          const { epoch } = await this.#get();
+          const activity = limits.quiet === true ? {} : { activity: `waiting: ${error.message}` };
+          await this.#update({ epoch: epoch + 1, ...activity });
         },
       },
     );
@@ -309,9 +382,11 @@ export class Driver {
 }
 
 /** Whatever is tried, these don't pass: the host is none of Cargo's any more, or its agent obeys another server. */
+const removed: ReadonlySet<string> = new Set(['HOST_NOT_FOUND', 'HOST_REMOVED']);
 const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER']);
 
-/** `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. */
-type StepLimits = { patienceMs: number; uncancellable?: boolean; untilDone?: boolean };
+/** `quiet`: the migration is over, what is still waited for is said elsewhere. `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. */
+type StepLimits = { patienceMs: number; uncancellable?: boolean; untilDone?: boolean; quiet?: boolean };
 
 const ON_THE_WAY_BACK: StepLimits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true, untilDone: true };
+const AFTERWARDS: StepLimits = { ...ON_THE_WAY_BACK, quiet: true };

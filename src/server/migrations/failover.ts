@@ -17,9 +17,13 @@ export async function completeMigration(
   const migration = await ports.migrations.get(id);
   if (migration.phase !== 'copied' && migration.phase !== 'completed') throw notYet(migration);
   if (migration.phase === 'completed' && (!cleanup || migration.cleanedUp)) return migration;
+  if (migration.recovery !== null) throw notYet(migration);
   if (migration.phase === 'completed') await refuseReused(ports, migration);
-  await release(ports, migration, cleanup, signal);
+  // The target first: one that is lost must not cost the source too.
   if (migration.phase === 'copied') await finish(ports, migration, signal);
+  await ports.migrations.update(id, { completing: true });
+  await release(ports, migration, cleanup, signal);
+  if (migration.phase === 'copied') await forgetAtTarget(ports, migration, signal);
   const { sourceId, leftAtSource } = migration;
   if (cleanup)
     await ports.migrations.dropBases(
@@ -59,6 +63,10 @@ async function finish(ports: DriverPorts, migration: StoredMigration, signal: Ab
     const request = { key: 'finish', step: 'finish', epoch, input: {} } as const;
     return ports.agents.step(target, migration.id, request, { signal, onProgress: () => undefined });
   });
+}
+
+async function forgetAtTarget(ports: DriverPorts, migration: StoredMigration, signal: AbortSignal): Promise<void> {
+  const target = await ports.hosts.get(migration.targetId);
   await ports.agents.forget(target, migration.id, signal);
   for (const replaced of new Set(migration.bases.map(({ migrationId }) => migrationId))) {
     await ports.agents.forget(target, replaced, signal);

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
+import type { Host } from '../../api/host.ts';
 import {
   busyPhases,
   type FailoverOptions,
@@ -8,7 +9,9 @@ import {
   type Migration,
   openPhases,
   type Phase,
+  type RecoverOptions,
   runningAtTarget,
+  type Side,
 } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 import type { Store } from '../store/store.ts';
@@ -20,6 +23,7 @@ import { MigrationStore } from './migration-store.ts';
 import { makePlan, type Planned, refuseBlocked } from './planner.ts';
 import type { Agents, Hosts } from './ports.ts';
 import { type StoredMigration, toView } from './record.ts';
+import { decideRecovery, isHomeAtTarget } from './recover.ts';
 import type { MigrationService } from './service.ts';
 import { Verifications } from './verifications.ts';
 
@@ -32,7 +36,7 @@ export type Migrations = MigrationService & {
   close(): Promise<void>;
 };
 
-type Running = { live: LiveProgress; cancel: AbortController; done: Promise<void> };
+type Running = { live: LiveProgress; cancel: AbortController; halt: AbortController; done: Promise<void> };
 
 export function createMigrations(wired: MigrationsPorts): Migrations {
   const { store, hosts, agents, log, patience = DEFAULT_PATIENCE } = wired;
@@ -42,18 +46,51 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   const running = new Map<string, Running>();
   const verifications = new Verifications(ports);
   const shutdown = new AbortController();
+  /** Migrations that somebody is ending just now, by failover or recover. */
+  const ending = new Set<string>();
 
   function drive(id: string): void {
     const live = new LiveProgress();
     const cancel = new AbortController();
-    const driver = new Driver(ports, id, live, { cancel: cancel.signal, shutdown: shutdown.signal });
+    const halt = new AbortController();
+    const stop = AbortSignal.any([shutdown.signal, halt.signal]);
+    const driver = new Driver(ports, id, live, { cancel: cancel.signal, shutdown: stop });
     const done = driver
       .run()
       .catch((error: unknown) => {
-        if (!shutdown.signal.aborted) log.error({ migration: id, err: error }, 'migration stands still');
+        if (!stop.aborted) log.error({ migration: id, err: error }, 'migration stands still');
       })
       .finally(() => running.delete(id));
-    running.set(id, { live, cancel, done });
+    running.set(id, { live, cancel, halt, done });
+  }
+
+  async function endingAlone<T>(id: string, work: () => Promise<T>): Promise<T> {
+    if (ending.has(id)) throw new CargoError('WRONG_PHASE', `migration ${id} is being ended just now: ask again`);
+    ending.add(id);
+    try {
+      return await work();
+    } finally {
+      ending.delete(id);
+    }
+  }
+
+  /** Stops the driver where there is one, decides, and lets the next one act upon it. */
+  async function decide(id: string, options: RecoverOptions): Promise<void> {
+    const active = running.get(id);
+    active?.halt.abort(new CargoError('CANCELLED', 'an operator decides how it goes on'));
+    await active?.done;
+    try {
+      const migration = await migrations.get(id);
+      const recovery = decideRecovery(migration, options, await lostHost(migration, options.at));
+      await migrations.update(id, { recovery, epoch: migration.epoch + 1 });
+      log.warn({ migration: id, recovery }, 'one side was given up');
+    } finally {
+      if (hasWork(await migrations.get(id))) drive(id);
+    }
+  }
+
+  async function lostHost(migration: StoredMigration, at: Side): Promise<Host> {
+    return hosts.get(at === 'source' ? migration.targetId : migration.sourceId);
   }
 
   /** A host that is removed between the plan and the record takes no part any more. */
@@ -122,23 +159,23 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 
     async untilRunning(id, signal) {
       const ended = await until(id, ({ phase }) => !openPhases.includes(phase), signal);
-      if (runningAtTarget.includes(ended.phase)) return ended;
+      if (runningAtTarget.includes(ended.phase) || ended.recovery?.at === 'target') return ended;
       throw failureOf(ended);
     },
 
     async failover(id, options: FailoverOptions) {
       verifications.refuseWhileRunning(id);
-      return toView(await completeMigration(ports, id, options, shutdown.signal));
+      return toView(await endingAlone(id, () => completeMigration(ports, id, options, shutdown.signal)));
     },
 
     async cancel(id) {
       const before = await migrations.get(id);
       const active = running.get(id);
-      if (!openPhases.includes(before.phase) || active === undefined) throw tooLate(before);
+      if (!openPhases.includes(before.phase) || active === undefined || isPastReturn(before)) throw tooLate(before);
       active.cancel.abort(new CargoError('CANCELLED', 'cancelled by an operator'));
       const limit = AbortSignal.timeout(CANCEL_LIMIT_MS);
       const ended = await until(id, ({ phase }) => !openPhases.includes(phase), limit).catch(async (error: unknown) => {
-        throw limit.aborted ? stillCancelling(await migrations.get(id)) : error;
+        throw limit.aborted ? stillUnderWay(await migrations.get(id)) : error;
       });
       if (runningAtTarget.includes(ended.phase)) throw tooLate(ended);
       return ended;
@@ -148,12 +185,29 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 
     leave: (host, options) => hostUse.leave(host, options),
 
+    async recover(id, options) {
+      const before = await migrations.get(id);
+      if (before.recovery === null) {
+        decideRecovery(before, options, await lostHost(before, options.at));
+        await endingAlone(id, () => decide(id, options));
+      } else if (before.recovery.at !== options.at) throw decidedOtherwise(before);
+      const limit = AbortSignal.timeout(RECOVER_LIMIT_MS);
+      return until(id, ({ phase }) => phase === 'recovered', limit).catch(async (error: unknown) => {
+        throw limit.aborted ? stillUnderWay(await migrations.get(id)) : error;
+      });
+    },
+
+    async mayRun(hostId, ids) {
+      const asked = await Promise.all(ids.map((id) => migrations.find(id)));
+      return asked.flatMap((found) => (found?.targetId === hostId && isHomeAtTarget(found) ? [found.id] : []));
+    },
+
     subscribe: (listener, signal) => migrations.subscribe(listener, signal),
 
     async resume() {
       await verifications.endLeftovers();
       for (const migration of await migrations.list()) {
-        if (!openPhases.includes(migration.phase) && !migration.clearing) continue;
+        if (!hasWork(migration)) continue;
         await migrations.update(migration.id, { epoch: migration.epoch + 1 });
         log.info({ migration: migration.id, phase: migration.phase }, 'migration is taken up again');
         drive(migration.id);
@@ -168,6 +222,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 }
 
 const CANCEL_LIMIT_MS = 60_000;
+const RECOVER_LIMIT_MS = 120_000;
 
 function newMigration({ plan, definition, source, target, bases }: Planned, options: MigrateOptions): StoredMigration {
   const now = new Date().toISOString();
@@ -210,9 +265,17 @@ function newMigration({ plan, definition, source, target, bases }: Planned, opti
     leftAtSource: [],
     frozenAtMs: null,
     startSent: false,
+    startSentAt: null,
+    completing: false,
+    recovery: null,
     clearing: false,
     undoing: null,
   };
+}
+
+/** Whether there is something that the server does by itself. */
+function hasWork({ phase, clearing, recovery }: StoredMigration): boolean {
+  return openPhases.includes(phase) || clearing || (recovery !== null && !recovery.fenced);
 }
 
 function names(migration: StoredMigration, reference: string): boolean {
@@ -236,15 +299,29 @@ function failureOf(migration: Migration): CargoError {
   });
 }
 
-function stillCancelling({ container, activity }: StoredMigration): CargoError {
+function stillUnderWay({ container, activity }: StoredMigration): CargoError {
   const message = `${container} is not back yet: ${activity}; \`cargoctl status ${container}\` shows how it goes on`;
   return new CargoError('TIMED_OUT', message);
 }
 
-function tooLate(migration: Migration): CargoError {
-  const back = `to have it back: \`cargoctl failover ${migration.container}\`, then \`cargoctl migrate ${migration.container} --from ${migration.target} --to ${migration.source}\``;
-  const message = busyPhases.includes(migration.phase)
-    ? `${migration.container} runs on ${migration.target} already and can't be cancelled; ${back}`
-    : `migration ${migration.id} is over (${migration.phase}): there is nothing to cancel`;
+function decidedOtherwise({ container, recovery, source, target }: StoredMigration): CargoError {
+  const home = recovery?.at === 'source' ? source : target;
+  return new CargoError(
+    'WRONG_PHASE',
+    `${container} was recovered at ${home} already: the other side is fenced for ever`,
+  );
+}
+
+/** The target may run already: nothing but its own answer, or an operator's word, leads back. */
+function isPastReturn({ startSent, undoing, recovery }: StoredMigration): boolean {
+  return recovery !== null || (startSent && undoing === null);
+}
+
+function tooLate({ id, container, source, target, phase }: Migration): CargoError {
+  const back = `to have it back: \`cargoctl failover ${container}\`, then \`cargoctl migrate ${container} --from ${target} --to ${source}\``;
+  const where = openPhases.includes(phase) ? 'has been told to start' : 'runs';
+  const message = busyPhases.includes(phase)
+    ? `${container} ${where} on ${target} already and can't be cancelled; ${back}`
+    : `migration ${id} is over (${phase}): there is nothing to cancel`;
   return new CargoError('WRONG_PHASE', message);
 }

@@ -36,8 +36,6 @@ export interface Agents {
     request: StepRequest<S>,
     options: { signal: AbortSignal; onProgress: (progress: StepProgress) => void },
   ): Promise<StepOutput<S>>;
-  /** Ends a running step; answers once it has ended. Unknown keys are fine. */
-  cancelStep(host: Host, migrationId: string, key: string, signal: AbortSignal): Promise<void>;
   /** The agent drops its record of a migration that is over. */
   forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void>;
 }

@@ -11,6 +11,11 @@ export const StoredMigration = Migration.extend({
   leftAtSource: z.array(Base).describe('What this migration leaves at the source.'),
   frozenAtMs: z.number().nullable().describe('Server clock when the freeze was first ordered, ms since the epoch.'),
   startSent: z.boolean().describe('Set before the target is first told to start: until then it can’t have.'),
+  startSentAt: z.iso.datetime().nullable().default(null).describe('When the target was first told to start.'),
+  completing: z
+    .boolean()
+    .default(false)
+    .describe('Set before the source is first released: it may be gone from then on.'),
   clearing: z.boolean().describe('Rolled back, and what was staged at the target is still to be removed.'),
   undoing: Failure.nullable().describe('Set before the first act of a roll-back: from then on it only goes back.'),
 });
@@ -26,6 +31,8 @@ export function toView(stored: StoredMigration): Migration {
     leftAtSource,
     frozenAtMs,
     startSent,
+    startSentAt,
+    completing,
     clearing,
     undoing,
     ...view

@@ -1,5 +1,5 @@
 import type { Host } from '../../api/host.ts';
-import type { FailoverOptions, MigrateOptions, Migration, Phase } from '../../api/migration.ts';
+import type { FailoverOptions, MigrateOptions, Migration, Phase, RecoverOptions } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 
 /** What the routes may ask of the migrations. All errors are CargoErrors. */
@@ -23,6 +23,10 @@ export interface MigrationService {
   verify(id: string): Promise<Migration>;
   /** Lets go of a host that is to be removed; returns what stays on it. @throws CargoError WRONG_PHASE while it is needed */
   leave(host: Host, options: { force: boolean }): Promise<string[]>;
+  /** Gives one side up for good. @throws CargoError WRONG_PHASE, LOSS_NOT_ACCEPTED */
+  recover(id: string, options: RecoverOptions): Promise<Migration>;
+  /** Those of the migrations whose container is at home on the host that asks, having come to it by them. */
+  mayRun(hostId: string, ids: readonly string[]): Promise<string[]>;
   /** Called with every change (progress included) until the signal aborts. */
   subscribe(listener: (migration: Migration) => void, signal: AbortSignal): void;
 }

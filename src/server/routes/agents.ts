@@ -31,7 +31,10 @@ export function addTokenRoutes(app: App, { joinTokens, caPem }: ServerParts): vo
 }
 
 /** What agents call. Over TLS alone, since it is their certificates that say who they are. */
-export function addAgentRoutes(app: App, { enrolment, hosts, revocations, failedJoins }: ServerParts): void {
+export function addAgentRoutes(
+  app: App,
+  { enrolment, hosts, migrations, revocations, failedJoins }: ServerParts,
+): void {
   app.post('/v1/join', {
     config: { access: 'public' },
     schema: { summary: 'An agent joins with a token', body: JoinRequest, response: { 200: JoinResponse, ...failed } },
@@ -55,8 +58,14 @@ export function addAgentRoutes(app: App, { enrolment, hosts, revocations, failed
       response: { 200: HeartbeatAnswer, ...failed },
     },
     handler: async (request) => {
-      await hosts.heartbeat(callingHost(request), request.body, callingValidity(request));
-      return { term: 0, revoked: revocations.newsFor(request.body.revokedDigest) };
+      const hostId = callingHost(request);
+      const { held, revokedDigest } = request.body;
+      await hosts.heartbeat(hostId, request.body, callingValidity(request));
+      return {
+        term: 0,
+        revoked: revocations.newsFor(revokedDigest),
+        mayRun: await migrations.mayRun(hostId, held),
+      };
     },
   });
 

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { FailoverOptions, MigrateOptions, Migration, Phase } from '../../api/migration.ts';
+import { FailoverOptions, MigrateOptions, Migration, Phase, RecoverOptions } from '../../api/migration.ts';
 import { Plan } from '../../api/plan.ts';
 import { type App, clientGone, failed, type ServerParts } from './app.ts';
 
@@ -103,5 +103,16 @@ function addEnding(app: App, { migrations }: ServerParts): void {
       response: { 200: Migration, ...failed },
     },
     handler: (request) => migrations.failover(request.params.id, request.body ?? { cleanup: false }),
+  });
+
+  app.post('/v1/migrations/:id/recover', {
+    config: { access: 'admin' },
+    schema: {
+      summary: 'Give one side up for good: the other one goes on; without acceptLoss only lists what would be lost',
+      params: Id,
+      body: RecoverOptions,
+      response: { 200: Migration, ...failed },
+    },
+    handler: (request) => migrations.recover(request.params.id, request.body),
   });
 }

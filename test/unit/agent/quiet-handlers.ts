@@ -12,5 +12,6 @@ export const quietHandlers: StepHandlers = {
   refuse: async () => ({}),
   abandon: async () => ({ removed: [] }),
   verify: async () => ({ files: 0, bytes: 0, changed: 0, differences: 0, differing: [] }),
+  fence: async () => ({ keptAs: null, removed: [] }),
   finish: async () => ({}),
 };

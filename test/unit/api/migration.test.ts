@@ -10,6 +10,8 @@ const drawn: [Phase, Phase][] = [
   ['planned', 'failed'],
   ['staging', 'rolled-back'],
   ['switching', 'rolled-back'],
+  ['switching', 'recovered'],
+  ['copied', 'recovered'],
 ];
 
 test('the drawing in docs/architecture.md shows every move of the table and no other', () => {
@@ -22,5 +24,5 @@ test('the drawing in docs/architecture.md shows every move of the table and no o
 
 test('no move leads back to the source once the container runs at the target', () => {
   expect(isMove('copied', 'rolled-back')).toBe(false);
-  expect(moves.copied).toEqual(['completed']);
+  expect(moves.copied).toEqual(['completed', 'recovered']);
 });

@@ -73,6 +73,7 @@ export function exampleMigration(changes: Partial<Migration> = {}): Migration {
     movedAs: 'mysqldemo-moved-1234abcd',
     findings: [],
     error: null,
+    recovery: null,
     ...changes,
   });
 }

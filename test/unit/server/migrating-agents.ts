@@ -13,6 +13,7 @@ const outputs: Record<Exclude<StepName, 'verify'>, unknown> = {
   start: { running: true, health: 'none', startMs: 5 },
   refuse: {},
   abandon: { removed: [] },
+  fence: { keptAs: null, removed: [] },
   finish: {},
 };
 

@@ -37,7 +37,7 @@ function staged(mounts: DataMount[]): MigrationRecord {
     },
     target: {
       ...{ permit: 'unused', containerId: 'c', restartPolicy: null, createdVolumes: [], createdNetworks: [] },
-      ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [] },
+      ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], gate: [], held: false, keptAs: null },
       mountPaths: mounts.map(({ index, name }) => ({ index, path: `/target/${name}` })),
     },
   };

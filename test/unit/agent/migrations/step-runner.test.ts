@@ -178,17 +178,6 @@ test('a start is never interrupted: abandon waits for what comes of it', async (
   expect(order).toEqual(['start ended', 'abandon began']);
 });
 
-test('a cancelled step ends as CANCELLED; cancelling what does not run is fine', async () => {
-  await using root = await temporaryDirectory();
-  const stuck = hanging();
-  const { runner } = await runnerIn(root.path, { finish: stuck.handler });
-  await runner.cancel('m1', 'finish', never);
-  await runner.start('m1', 'finish', command('finish', 1));
-  await stuck.begun;
-  await runner.cancel('m1', 'finish', never);
-  expect(runner.report('m1', 'finish')).toMatchObject({ state: 'failed', error: { code: 'CANCELLED' } });
-});
-
 test('a step that was interrupted by the end of the agent runs again with the same command', async () => {
   await using root = await temporaryDirectory();
   const stuck = hanging();
@@ -241,11 +230,12 @@ test('a command whose key or input does not fit its step is refused', async () =
 
 const frozen = {
   ...{ containerId: 'c', wasRunning: true, originalName: 'n', movedAs: 'n-moved' },
-  ...{ restartPolicy: {}, movedAside: [] },
+  ...{ restartPolicy: {}, movedAside: [], startedAt: '', stopping: false },
 };
 const target: NonNullable<MigrationRecord['target']> = {
   ...{ permit: 'unused', containerId: null, restartPolicy: null, createdVolumes: [], createdNetworks: [] },
   ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], mountPaths: [] },
+  ...{ gate: [], held: false, keptAs: null },
 };
 
 test.each<[string, Partial<MigrationRecord>]>([

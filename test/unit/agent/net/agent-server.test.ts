@@ -34,6 +34,7 @@ const noContent = { files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0
 
 const container: ContainerModule = {
   handlers: quietHandlers,
+  letGo: async () => undefined,
   describe: () => Promise.reject(new Error('not asked for')),
   preflight: () => Promise.reject(new Error('not asked for')),
   containers: async () => [],
@@ -144,7 +145,7 @@ test('a host that was removed gets neither image nor data, though its certificat
   await using source = await sourceAgent();
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
   expect(await text(await target.fetchImage([], never))).toBe('image without ');
-  await source.trust.learn({ term: 0, revoked: { digest: 'd', hostIds: [targetId] } });
+  await source.trust.learn({ mayRun: [], term: 0, revoked: { digest: 'd', hostIds: [targetId] } });
   await expect(target.fetchImage([], never)).rejects.toMatchObject({ code: 'HOST_REMOVED' });
   await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'HOST_REMOVED' });
 });
@@ -155,7 +156,7 @@ test('the target asks nothing of a source that was removed', async () => {
   const caller = await source.authority.credentials(`cargo://host/${targetId}`);
   const peer = { hostId: sourceId, address: source.address };
   const target = connectToSource({ migrationId: 'm1', peer, credentials: () => caller, refuseRevoked });
-  await source.trust.learn({ term: 0, revoked: { digest: 'd', hostIds: [sourceId] } });
+  await source.trust.learn({ mayRun: [], term: 0, revoked: { digest: 'd', hostIds: [sourceId] } });
   await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'HOST_REMOVED' });
 });
 

@@ -177,8 +177,6 @@ export class TwoHosts implements Hosts, Agents {
     return { findings: [], imagePresent: true };
   }
 
-  async cancelStep(): Promise<void> {}
-
   async forget(): Promise<void> {}
 
   async list(): Promise<Host[]> {

@@ -1,0 +1,69 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
+import type { ContainerInspect, Engine } from '../docker/index.ts';
+import type { StepContext } from '../migrations/step-context.ts';
+import { clearStaged, stagedContainer } from './abandon.ts';
+import { migrationMark, shortId } from './definition-parts.ts';
+import { closeGate, type GateMove, isAside } from './gate.ts';
+import { definitionOf, targetOf, updateTarget } from './records.ts';
+
+const POLL_MS = 50;
+/** How Docker says that a container was never started. */
+const NEVER = /^0001-/;
+
+/**
+ * This host was given up and the container goes on at the source. The permit is refused for ever before anything else
+ * is done, used or not. What clients wrote here may be wanted by somebody still: a copy that has run is kept, stopped,
+ * gated and under another name. One that never ran holds nothing of its own and is removed.
+ */
+export async function fence(
+  engine: Engine,
+  context: StepContext,
+  input: StepInput<'fence'>,
+): Promise<StepOutput<'fence'>> {
+  await updateTarget(context, () => ({ permit: 'refused', held: false }));
+  const target = targetOf(context);
+  const container = await stagedContainer(engine, context, target);
+  if (container === null || NEVER.test(container.State.StartedAt)) {
+    return { keptAs: null, removed: await clearStaged(engine, context) };
+  }
+  const keptAs = lostName(definitionOf(context).name, container.Id);
+  await updateTarget(context, () => ({ keptAs }));
+  await engine.setRestartPolicy(container.Id, { Name: 'no' }, context.signal);
+  await killed(engine, container, context.signal);
+  if (container.Name !== `/${keptAs}`) await engine.rename(container.Id, keptAs, context.signal);
+  await closeGate(await missing(target.gate));
+  await closeGate(await missing(volumeMoves(context, container, input.lostTo)));
+  return { keptAs, removed: [] };
+}
+
+/** What a copy is called that was given up. */
+function lostName(name: string, containerId: string): string {
+  return `${name}-lost-${shortId(containerId)}`;
+}
+
+/** Its volumes stand aside too: nothing of that name is mistaken for the container's data. */
+function volumeMoves(context: StepContext, container: ContainerInspect, lostTo: string): GateMove[] {
+  const suffix = `.lost-to-${lostTo}-${migrationMark(context.migrationId)}`;
+  const volumes = container.Mounts.filter(({ Type }) => Type === 'volume');
+  const ours = new Set(targetOf(context).mountPaths.map(({ path }) => path));
+  return volumes
+    .filter(({ Source }) => ours.has(Source))
+    .map(({ Source }) => ({ from: Source, to: `${Source}${suffix}` }));
+}
+
+/** Those that an earlier call has not moved, or that have stood aside since the container was staged. */
+async function missing(moves: readonly GateMove[]): Promise<GateMove[]> {
+  const standing: GateMove[] = [];
+  for (const move of moves) if (!(await isAside(move))) standing.push(move);
+  return standing;
+}
+
+async function killed(engine: Engine, { Id }: ContainerInspect, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const { State } = await engine.inspect(Id, signal);
+    if (!State.Running) return;
+    await engine.kill(Id, signal);
+    await delay(POLL_MS, undefined, { signal });
+  }
+}

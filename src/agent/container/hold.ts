@@ -1,0 +1,44 @@
+import type { Engine } from '../docker/index.ts';
+import type { MigrationRecord } from '../migrations/record.ts';
+import type { StepContext } from '../migrations/step-context.ts';
+import { closeGate, openGate } from './gate.ts';
+import { targetOf, updateTarget } from './records.ts';
+
+/**
+ * Whether a container of this host may have been given up without this host's knowing: it has been told to start here,
+ * and the migration isn't over.
+ */
+export function mayBeLost({ target }: MigrationRecord): boolean {
+  return target !== null && target.permit === 'used' && target.gate.length > 0;
+}
+
+/**
+ * Closes the gate of a container before Docker starts, so that no restart policy brings it up before the server has
+ * said that this host is its home still. To be called only while Docker is down. Recorded first: what is held is let go
+ * by `letGo`, or fenced.
+ */
+export async function hold(
+  record: MigrationRecord,
+  update: (change: (record: MigrationRecord) => MigrationRecord) => Promise<unknown>,
+): Promise<void> {
+  const { target } = record;
+  if (target === null) return;
+  await update((known) => ({ ...known, target: known.target && { ...known.target, held: true } }));
+  await closeGate(target.gate);
+}
+
+/**
+ * The server's word has come: the gate opens, and the container starts if Docker, or somebody, tried to start it
+ * meanwhile. Docker notes such a failure with the container, so its own rules (restart policy, stopped by hand) decide.
+ */
+export async function letGo(engine: Engine, context: StepContext): Promise<void> {
+  const { held, gate, permit, containerId } = targetOf(context);
+  if (!held || permit !== 'used' || containerId === null) return;
+  const inspect = await engine.findContainer(containerId, context.signal);
+  if (inspect === null) return updateTarget(context, () => ({ held: false }));
+  await openGate(gate);
+  const wanted = !inspect.State.Running && inspect.State.Error !== '';
+  if (wanted) await engine.start(containerId, context.signal);
+  await updateTarget(context, () => ({ held: false }));
+  context.log.info({ container: inspect.Name, started: wanted }, 'the server says that this host is its home');
+}
