@@ -99,7 +99,7 @@ export const agentSteps = {
   },
   /**
    * Target: this host was given up (`recovered` at the source). Whatever ran here is killed and the permit refused for
-   * ever, used or not. A copy that has run is kept, stopped and gated, under another name; one that never ran is removed.
+   * ever, used or not. A copy that was told to start is kept, stopped and gated, under another name; any other is removed.
    */
   fence: {
     side: 'target',

@@ -8,27 +8,24 @@ import { closeGate, type GateMove, isAside } from './gate.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
 
 const POLL_MS = 50;
-/** How Docker says that a container was never started. */
-const NEVER = /^0001-/;
 
 /**
  * This host was given up and the container goes on at the source. The permit is refused for ever before anything else
- * is done, used or not. What clients wrote here may be wanted by somebody still: a copy that has run is kept, stopped,
- * gated and under another name. One that never ran holds nothing of its own and is removed.
+ * is done, used or not. What clients wrote here may be wanted by somebody still: a copy that was told to start (after a
+ * power cut Docker may not know that it ran) is kept, stopped, gated and under another name. Any other is removed.
  */
 export async function fence(
   engine: Engine,
   context: StepContext,
   input: StepInput<'fence'>,
 ): Promise<StepOutput<'fence'>> {
-  await updateTarget(context, () => ({ permit: 'refused', held: false }));
+  const { containerId, permit } = targetOf(context);
+  const mark = permit === 'used' && containerId !== null ? { keptAs: lostName(context, containerId) } : {};
+  await updateTarget(context, () => ({ permit: 'refused', held: false, ...mark }));
   const target = targetOf(context);
+  const { keptAs } = target;
   const container = await stagedContainer(engine, context, target);
-  if (container === null || NEVER.test(container.State.StartedAt)) {
-    return { keptAs: null, removed: await clearStaged(engine, context) };
-  }
-  const keptAs = lostName(definitionOf(context).name, container.Id);
-  await updateTarget(context, () => ({ keptAs }));
+  if (container === null || keptAs === null) return { keptAs: null, removed: await clearStaged(engine, context) };
   await engine.setRestartPolicy(container.Id, { Name: 'no' }, context.signal);
   await killed(engine, container, context.signal);
   if (container.Name !== `/${keptAs}`) await engine.rename(container.Id, keptAs, context.signal);
@@ -38,8 +35,8 @@ export async function fence(
 }
 
 /** What a copy is called that was given up. */
-function lostName(name: string, containerId: string): string {
-  return `${name}-lost-${shortId(containerId)}`;
+function lostName(context: StepContext, containerId: string): string {
+  return `${definitionOf(context).name}-lost-${shortId(containerId)}`;
 }
 
 /** Its volumes stand aside too: nothing of that name is mistaken for the container's data. */

@@ -43,6 +43,7 @@ test('the OpenAPI document lists every call with its answers', async () => {
     'post /v1/join',
     'post /v1/migrations',
     'post /v1/migrations/{id}/failover',
+    'post /v1/migrations/{id}/recover',
     'post /v1/migrations/{id}/verify',
     'post /v1/plans',
     'post /v1/renew',
