@@ -381,11 +381,15 @@ export class Driver {
   }
 }
 
-/** Whatever is tried, these don't pass: the host is none of Cargo's any more, or its agent obeys another server. */
+/** The host is none of Cargo's any more. */
 const removed: ReadonlySet<string> = new Set(['HOST_NOT_FOUND', 'HOST_REMOVED']);
+/** Whatever is tried, these don't pass: that, or its agent obeys another server. */
 const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER']);
 
-/** `quiet`: the migration is over, what is still waited for is said elsewhere. `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. */
+/**
+ * `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. `quiet`: the
+ * migration is over, and what is still waited for is said elsewhere.
+ */
 type StepLimits = { patienceMs: number; uncancellable?: boolean; untilDone?: boolean; quiet?: boolean };
 
 const ON_THE_WAY_BACK: StepLimits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true, untilDone: true };
