@@ -1,11 +1,12 @@
 # make setup   what a fresh Debian machine needs (idempotent)     make demo    the main job on two real Docker hosts
 # make test    every test                                         make lint    format, lint and type check
 # make bench   speed and memory beside the peers                  make package a tarball for real hosts, in dist/
+# make faults  a fault at each step of a migration (ONLY='freeze/*'; EVERY_POINT=1; goes on where it was interrupted)
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup demo test test-unit lint bench package openapi clean
+.PHONY: setup demo test test-unit lint bench faults package openapi clean
 setup:
 	@lab/setup
 
@@ -23,6 +24,9 @@ lint: setup
 
 bench: setup
 	@$(NODE) bench/transfer.ts && $(NODE) bench/downtime.ts
+
+faults: setup
+	@$(NODE) faults/run.ts --only '$(ONLY)' $(if $(EVERY_POINT),--every-point)
 
 package: setup
 	@packaging/build

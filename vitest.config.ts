@@ -17,7 +17,7 @@ export default defineConfig({
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
       { test: { name: 'kernel', include: ['test/system/{volume,agent}/**/*.test.ts'], ...real } },
-      { test: { name: 'lab', include: ['test/system/lab/**/*.test.ts'], ...real } },
+      { test: { name: 'lab', include: ['test/system/{lab,faults}/**/*.test.ts'], ...real } },
       {
         test: {
           name: 'hosts',

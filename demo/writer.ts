@@ -25,11 +25,13 @@ export function bodyOf(seq: number): string {
 export class Writer {
   readonly acknowledged: Acknowledged[] = [];
   readonly #accounts: readonly Account[];
+  readonly #pauseMs: number;
   readonly #stopped = new AbortController();
   #connection: { link: Connection; host: string } | null = null;
 
-  constructor(accounts: readonly Account[]) {
+  constructor(accounts: readonly Account[], pauseMs = PAUSE_MS) {
     this.#accounts = accounts;
+    this.#pauseMs = pauseMs;
   }
 
   /** Resolves once `stop` was called and the last row is acknowledged. */
@@ -37,7 +39,7 @@ export class Writer {
     try {
       for (let seq = 1; !this.#stopped.signal.aborted; seq += 1) {
         await this.#insert(seq);
-        await sleep(PAUSE_MS);
+        await sleep(this.#pauseMs);
       }
     } finally {
       this.#connection?.link[Symbol.dispose]();

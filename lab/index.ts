@@ -11,6 +11,7 @@ export { faultPointsOf, serverFaultPoints } from './fault-points.ts';
 export { cutPower } from './host.ts';
 export { type ImageName, loadImage } from './image/load.ts';
 export { linkIsUp, setLink } from './network.ts';
-export { restartServer, serverGroup, serverProcess } from './server.ts';
+export { restartServer, serverGroup, serverLog, serverProcess } from './server.ts';
 export { findHost, findLab, findMachine, type Lab, type LabHost, loadLab } from './state.ts';
 export { type UpOptions, upLab } from './up.ts';
+export { waitUntil } from './wait-until.ts';

@@ -350,6 +350,7 @@ export class Driver {
         ...(limits.untilDone === true ? { mayPass: (error) => !isFinal(error) } : {}),
         onRetry: async (error) => {
           this.#ports.log.warn({ migration: this.#id, step, code: error.code, err: error }, 'step is tried again');
+          this.#live.clear();
           const { epoch } = await this.#get();
           const activity = limits.quiet === true ? {} : { activity: `waiting: ${error.message}` };
           await this.#update({ epoch: epoch + 1, ...activity });

@@ -1,0 +1,80 @@
+import { spawn } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+
+const root = join(import.meta.dirname, '..');
+
+/** A protection that is taken out of a copy of the code, a cell, and what the checker must say of it then. */
+type Control = { name: string; file: string; edits: [string, string][]; cell: string; says: RegExp };
+
+const controls: readonly Control[] = [
+  {
+    name: "the source resumes without the target's word",
+    file: 'src/server/migrations/driver.ts',
+    edits: [
+      ['{ patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };\n    return', '{ patienceMs: 0 };\n    return'],
+      ['while (startSent && ', 'while (Date.now() < 0 && '],
+    ],
+    cell: 'start/target-cut@target.start.started',
+    says: /two copies ran for .*/,
+  },
+  {
+    name: 'the changes of the last moment are not copied',
+    file: 'src/server/migrations/driver.ts',
+    edits: [['if (last?.final !== true) await', 'if (Date.now() < 0) await']],
+    cell: 'serve/server-kill@server.serve.send',
+    says: /\d+ acknowledged rows are missing.*/,
+  },
+  {
+    name: 'abandon leaves the volumes that stage has made',
+    file: 'src/agent/container/abandon.ts',
+    edits: [['of target.createdVolumes)', 'of [] as string[])']],
+    cell: 'thaw/server-kill@server.thaw.send',
+    says: /h\d still has volume shop-data/,
+  },
+];
+
+export type ControlResult = {
+  name: string;
+  /** What the checker said; null when it noticed nothing. */
+  caught: string | null;
+};
+
+export async function runControls(signal: AbortSignal): Promise<ControlResult[]> {
+  const results: ControlResult[] = [];
+  for (const control of controls) {
+    if (signal.aborted) break;
+    const caught = await runControl(control, signal);
+    console.log(`control: ${control.name}: ${caught ?? 'NOT NOTICED'}`);
+    results.push({ name: control.name, caught });
+  }
+  return results;
+}
+
+/** The whole program runs from the copy, so its lab shows the hosts the copy too. */
+async function runControl({ file, edits, cell, says }: Control, signal: AbortSignal): Promise<string | null> {
+  mkdirSync(join(root, 'dist'), { recursive: true });
+  const copy = mkdtempSync(join(root, 'dist/control-'));
+  try {
+    for (const name of ['src', 'lab', 'bin', 'demo', 'faults', 'package.json', 'node_modules']) {
+      cpSync(join(root, name), join(copy, name), { recursive: true, verbatimSymlinks: true });
+    }
+    let code = readFileSync(join(copy, file), 'utf8');
+    for (const [from, to] of edits) {
+      if (!code.includes(from)) throw new Error(`${file} has no longer: ${from}`);
+      code = code.replace(from, to);
+    }
+    writeFileSync(join(copy, file), code);
+    const args = ['--every-point', '--no-controls', '--only', cell, '--lab', `faults-control-${process.pid}`];
+    const child = spawn(process.execPath, [join(copy, 'faults/run.ts'), ...args], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      signal,
+      killSignal: 'SIGTERM',
+    });
+    child.on('error', () => undefined); // aborted: told by what it printed up to then
+    return says.exec(await text(child.stdout))?.[0] ?? null;
+  } finally {
+    rmSync(copy, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,55 @@
+import { createHash } from 'node:crypto';
+import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { z } from 'zod';
+import { CellResult } from './run-cell.ts';
+
+const root = join(import.meta.dirname, '..');
+const file = join(root, 'dist/faults.json');
+
+const Kept = z.object({ code: z.string(), reached: z.array(z.string()), results: z.array(CellResult) });
+
+/** What runs have found so far for the code as it is now: a run that was interrupted goes on there. */
+export class Results {
+  readonly #code = hashOfCode();
+  readonly #results = new Map<string, CellResult>();
+  readonly reached = new Set<string>();
+
+  static load(): Results {
+    const loaded = new Results();
+    if (!existsSync(file)) return loaded;
+    const kept = Kept.safeParse(JSON.parse(readFileSync(file, 'utf8')));
+    if (!kept.success || kept.data.code !== loaded.#code) return loaded;
+    for (const result of kept.data.results) loaded.#results.set(result.cell, result);
+    for (const point of kept.data.reached) loaded.reached.add(point);
+    return loaded;
+  }
+
+  find(cell: string): CellResult | undefined {
+    return this.#results.get(cell);
+  }
+
+  all(): CellResult[] {
+    return [...this.#results.values()];
+  }
+
+  add(result: CellResult, reached: Iterable<string>): void {
+    this.#results.set(result.cell, result);
+    for (const point of reached) this.reached.add(point);
+    const kept = { code: this.#code, reached: [...this.reached], results: this.all() };
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(`${file}.new`, JSON.stringify(kept));
+    renameSync(`${file}.new`, file);
+  }
+}
+
+function hashOfCode(): string {
+  const hash = createHash('sha256');
+  for (const name of globSync('{src,lab,faults,bin,demo}/**/*', { cwd: root, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .sort()) {
+    hash.update(name).update(readFileSync(name));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { waitUntil } from '../lab/index.ts';
+import { CargoError } from '../src/api/cargo-error.ts';
+import { Migration, type Phase } from '../src/api/migration.ts';
+import type { Bench } from './bench.ts';
+import { Client } from './client.ts';
+import { doom, undoom } from './doom.ts';
+import { type Holdings, leftAfterMove, leftAfterRollBack, lookAt } from './leftovers.ts';
+import type { Cell } from './matrix.ts';
+import { CONTAINER, IMAGE } from './names.ts';
+import { type Roles, strike } from './strike.ts';
+
+const REACHED_MS = 120_000;
+const SETTLED_MS = 300_000;
+const CLEARED_MS = 90_000;
+
+export const CellResult = z.object({
+  cell: z.string(),
+  point: z.string(),
+  /** The phase in which the migration ended. */
+  ended: z.string(),
+  /** The longest time in which the client had no row acknowledged. */
+  pauseMs: z.number(),
+  tookMs: z.number(),
+  /** Sentences; none where all is well. */
+  faults: z.array(z.string()),
+});
+export type CellResult = z.infer<typeof CellResult>;
+
+/** Strikes once in one migration, waits until all has settled, and judges. Never throws: what goes wrong is a fault. */
+export async function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
+  const began = performance.now();
+  const result: CellResult = { cell: cell.name, point: cell.point, ended: '', pauseMs: 0, tookMs: 0, faults: [] };
+  try {
+    await judge(bench, cell, result);
+  } catch (error) {
+    result.faults.push(error instanceof Error ? error.message : String(error));
+  }
+  result.tookMs = Math.round(performance.now() - began);
+  return result;
+}
+
+async function judge(bench: Bench, cell: Cell, result: CellResult): Promise<void> {
+  const roles: Roles = { source: bench.home, target: bench.away };
+  await bench.shell(roles.target, `docker rmi ${IMAGE} >/dev/null 2>&1 || true`);
+  bench.stops.clear();
+  bench.recorder.forget();
+  const before = await lookAt(bench);
+  using client = await Client.start(bench);
+  const migration = await strikeInMigration(bench, cell, roles);
+  result.ended = migration.phase;
+  const hasMoved = migration.phase === 'completed';
+  if (hasMoved) bench.home = roles.target;
+  result.faults.push(...(await client.verdict(bench.home)));
+  result.pauseMs = Math.round(client.longestPauseMs());
+  result.faults.push(...(await bench.recorder.verdict()));
+  if (cell.isDoomed) await undoom(bench, roles.target);
+  result.faults.push(...(await leftovers(bench, before, roles, hasMoved)));
+  bench.stops.clear();
+}
+
+/** The migration when it has ended, with its source released where it arrived. */
+async function strikeInMigration(bench: Bench, cell: Cell, roles: Roles): Promise<Migration> {
+  const isAfter = cell.step === 'release' || cell.step === 'finish';
+  const approach = cell.isDoomed ? 'server.start.send' : cell.until;
+  bench.stops.arm(approach ?? cell.point);
+  const { id } = Migration.parse(
+    await bench.server('POST', '/v1/migrations', { container: CONTAINER, source: roles.source, target: roles.target }),
+  );
+  if (approach !== null) {
+    await bench.stops.untilHeld(approach, REACHED_MS);
+    if (cell.isDoomed) await doom(bench, roles.target);
+    bench.stops.arm(cell.point);
+    bench.stops.release(approach);
+  }
+  const failover = isAfter ? settle(bench, id).then(() => complete(bench, id, false)) : null;
+  failover?.catch(() => undefined); // awaited below
+  await bench.stops.untilHeld(cell.point, REACHED_MS);
+  await strike(bench, cell.fault, roles, () => bench.stops.release(cell.point));
+  await failover;
+  const settled = await settle(bench, id);
+  if (settled.phase !== 'copied' && settled.phase !== 'completed') return settled;
+  if (!isAfter) await complete(bench, id, false);
+  return complete(bench, id, true);
+}
+
+const settledPhases: readonly Phase[] = ['copied', 'completed', 'rolled-back', 'failed'];
+
+async function settle(bench: Bench, id: string): Promise<Migration> {
+  let last = 'nothing was heard of it';
+  const look = async (): Promise<Migration | undefined> => {
+    const migration = await bench.server('GET', `/v1/migrations/${id}`).then(
+      (answer) => Migration.parse(answer),
+      () => undefined, // the server is away: that is what is tested
+    );
+    if (migration !== undefined) last = `${migration.phase}, ${migration.activity}`;
+    return migration !== undefined && settledPhases.includes(migration.phase) ? migration : undefined;
+  };
+  return waitUntil('the migration has ended', SETTLED_MS, look, 100).catch((error: Error) => {
+    throw new Error(`${error.message} (${last})`);
+  });
+}
+
+/** As an operator would: again and again until it is done. */
+async function complete(bench: Bench, id: string, cleanup: boolean): Promise<Migration> {
+  let last: unknown;
+  const call = async (): Promise<Migration | undefined> => {
+    try {
+      return Migration.parse(await bench.server('POST', `/v1/migrations/${id}/failover`, { cleanup }));
+    } catch (error) {
+      last = error;
+      if (error instanceof CargoError && !error.handling.retry) throw error;
+      return undefined;
+    }
+  };
+  return waitUntil('the migration is completed', SETTLED_MS, call, 200).catch((error: Error) => {
+    throw new Error(`${error.message}: ${last instanceof Error ? last.message : ''}`);
+  });
+}
+
+/** What a target that was away keeps is cleared when it is back: that has a limit too. */
+async function leftovers(bench: Bench, before: Holdings, roles: Roles, hasMoved: boolean): Promise<string[]> {
+  let left: string[] = [];
+  const look = async (): Promise<true | undefined> => {
+    const after = await lookAt(bench);
+    left = hasMoved ? leftAfterMove(before, after, roles.source, roles.target) : leftAfterRollBack(before, after);
+    return left.length === 0 ? true : undefined;
+  };
+  await waitUntil('nothing is left behind', CLEARED_MS, look, 500).catch(() => undefined);
+  return left;
+}
