@@ -19,7 +19,10 @@ beforeAll(async () => {
 
 afterAll(() => bench[Symbol.asyncDispose]());
 
-test.each(cells)('$name: nothing acknowledged is lost, one copy runs, nothing is left behind', async (cell) => {
-  const result = await runCell(bench, cell);
-  expect(result).toMatchObject({ faults: [], ended: cell.isDoomed ? 'rolled-back' : 'completed' });
-});
+test.each(cells.map((cell) => [cell.name, cell] as const))(
+  '%s: no row is lost, one copy runs, nothing is left',
+  async (_, cell) => {
+    const result = await runCell(bench, cell);
+    expect(result).toMatchObject({ faults: [], ended: cell.isDoomed ? 'rolled-back' : 'completed' });
+  },
+);
