@@ -14,7 +14,11 @@ export const PreflightRequest = z.object({
   bases: z.array(Base).describe('What the Store knows Cargo to have left on this host.'),
 });
 export type PreflightRequest = z.infer<typeof PreflightRequest>;
-export const PreflightResponse = z.object({ findings: z.array(Finding), imagePresent: z.boolean() });
+export const PreflightResponse = z.object({
+  findings: z.array(Finding),
+  imagePresent: z.boolean(),
+  sameFiles: z.array(z.int()).default([]).describe('Indexes of mounts that are the same file here: nothing is copied.'),
+});
 export type PreflightResponse = z.infer<typeof PreflightResponse>;
 
 /**

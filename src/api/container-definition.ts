@@ -14,8 +14,22 @@ export const DataMount = z.object({
   driverOpts: z.record(z.string(), z.string()),
   files: z.int().min(0).describe('Entries of every type, the root not counted.'),
   bytes: z.number().min(0).describe('Allocated bytes of regular files.'),
+  fingerprint: z
+    .string()
+    .nullable()
+    .default(null)
+    .describe('Of a small bind-mounted file that the container only reads: owner, mode and content as one hash.'),
 });
 export type DataMount = z.infer<typeof DataMount>;
+
+/** A volume whose data is on no host: a network file system, or a plugin's. */
+export const AttachedVolume = z.object({
+  name: z.string(),
+  driver: z.string(),
+  labels: z.record(z.string(), z.string()),
+  driverOpts: z.record(z.string(), z.string()),
+});
+export type AttachedVolume = z.infer<typeof AttachedVolume>;
 
 export const ImageDefinition = z.object({
   id: z.string().describe('Image id in the store of the source.'),
@@ -39,6 +53,7 @@ export const ContainerDefinition = z.object({
     .array(z.record(z.string(), z.unknown()))
     .describe('GET /networks/<id> of each user-defined network that it is on.'),
   mounts: z.array(DataMount),
+  attached: z.array(AttachedVolume).default([]).describe('Made at the target too; nothing of them is copied.'),
 });
 export type ContainerDefinition = z.infer<typeof ContainerDefinition>;
 

@@ -150,6 +150,7 @@ export const OriginalMigrateRequest = z.strictObject({
   target: Reference,
   container: Reference,
   rootfs: z.boolean().default(false),
+  force: z.boolean().default(false).describe('Move it even if it does not stop by itself and has to be killed.'),
 });
 
 export const FailoverOptions = z.strictObject({

@@ -61,10 +61,6 @@ function lossFindings(inspect: ContainerInspect): Finding[] {
       ),
     );
   }
-  for (const link of inspect.HostConfig.Links ?? []) {
-    const message = `the legacy link ${link} needs a container of that name on the target host`;
-    findings.push(finding('warning', 'legacy-link', link, message));
-  }
   const name = inspect.Name.replace(/^\//, '');
   findings.push(finding('info', 'logs-stay', name, 'what docker logs shows of the past stays on the source host'));
   return findings;

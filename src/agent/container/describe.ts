@@ -4,12 +4,14 @@ import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerDefinition, DataMount, ImageDefinition } from '../../api/container-definition.ts';
 import type { Finding } from '../../api/plan.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
+import { attachedFindings, attachedVolumes } from './attached.ts';
 import { configFindings } from './config-findings.ts';
 import { engineFindings } from './engine-findings.ts';
 import { exists, isWithin, resolved } from './host-paths.ts';
 import { mountFindings } from './mount-findings.ts';
 import { type MountSource, mountSources } from './mounts.ts';
 import { networkFindings } from './network-findings.ts';
+import { fingerprintOf } from './same-file.ts';
 import { uniqueFindings, usedByOthers } from './sharing.ts';
 import { stateFindings } from './state-findings.ts';
 
@@ -30,12 +32,15 @@ export async function describe(
   const info = await engine.info(signal);
   const image = await imageOf(engine, inspect, signal);
   const networks = await userNetworks(engine, inspect, signal);
-  const sources = mountSources(inspect);
+  const allSources = mountSources(inspect);
+  const attached = await attachedVolumes(engine, allSources, signal);
+  const sources = allSources.filter(({ name }) => !attached.some((volume) => volume.name === name));
   const findings: Finding[] = [
     ...engineFindings(info),
     ...stateFindings(inspect),
     ...configFindings(inspect),
     ...networkFindings(inspect, networks),
+    ...attachedFindings(attached),
     ...(await mountFindings(engine, inspect, sources, info.DockerRootDir, signal)),
     ...(image.layers.length === 0 ? [imageGone(image)] : []),
     ...(await changesFinding(engine, inspect, signal)),
@@ -56,6 +61,7 @@ export async function describe(
     image,
     networks,
     mounts,
+    attached,
   };
   findings.push(...(await usedByOthers(engine, definition, signal)));
   return { definition, findings: uniqueFindings(findings) };
@@ -104,7 +110,8 @@ async function dataMount(engine: Engine, source: MountSource, index: number, sig
   const isFile = source.kind === 'bind' && (await exists(path)) && !(await lstat(path)).isDirectory();
   const { kind, name, anonymous, destinations, readOnly } = source;
   const [labels, driverOpts] = [volume?.Labels ?? {}, volume?.Options ?? {}];
-  return { index, kind, name, anonymous, path, isFile, destinations, readOnly, labels, driverOpts };
+  const fingerprint = isFile && readOnly ? await fingerprintOf(path) : null;
+  return { index, kind, name, anonymous, path, isFile, destinations, readOnly, labels, driverOpts, fingerprint };
 }
 
 /** How much there is, or why it can't be copied. */

@@ -32,11 +32,6 @@ export async function mountFindings(
 
 async function volumeFindings(engine: Engine, source: MountSource, signal: AbortSignal): Promise<Finding[]> {
   const { name } = source;
-  if (source.driver !== 'local') {
-    return [
-      blocker('volume-driver', name, `volume ${name} is of driver ${source.driver}: Cargo copies local volumes alone`),
-    ];
-  }
   const volume = await engine.findVolume(name, signal);
   if (volume === null) return [blocker('volume-missing', name, `volume ${name} does not exist any more`)];
   const options = Object.entries(volume.Options ?? {});

@@ -25,7 +25,7 @@ async function bindFindings(mount: DataMount): Promise<Finding[]> {
     if (isEmptyDirectory && !mount.isFile) return [];
     return blocker(
       'bind-path-not-empty',
-      `${name} exists at the target with content that Cargo did not leave there: move it away`,
+      `${name} exists at the target with ${mount.isFile ? 'other content' : 'content'} that Cargo did not leave there: move it away`,
     );
   }
   const above = await nearestExisting(path);

@@ -3,6 +3,7 @@ import type { Base, ContainerDefinition, DataMount } from '../../api/container-d
 import type { Finding } from '../../api/plan.ts';
 import type { Engine, EngineInfo } from '../docker/index.ts';
 import { findSameImage } from '../image/index.ts';
+import { attachmentBlocker } from './attached.ts';
 import { matchingBase } from './bases.ts';
 import { claimsOn, claimText } from './claims.ts';
 import { hasFixedAddress } from './create-body.ts';
@@ -13,6 +14,7 @@ import { engineFindings } from './engine-findings.ts';
 import { networkConflict, subnetsTaken } from './network-rules.ts';
 import { placeFindings } from './place-findings.ts';
 import { portFindings } from './port-findings.ts';
+import { isSameFileHere, sameFileFinding } from './same-file.ts';
 import { uniqueFindings } from './sharing.ts';
 
 /** What would keep the container from living on this host. Changes nothing. */
@@ -34,27 +36,61 @@ export async function preflight(
     ...(await tagFindings(engine, definition, signal)),
   ];
   const needs: SpaceNeed[] = [{ path: info.DockerRootDir, bytes: imagePresent ? 0 : definition.image.bytes }];
+  const sameFiles: number[] = [];
   for (const mount of definition.mounts) {
+    if (await isSameFileHere(mount)) {
+      sameFiles.push(mount.index);
+      findings.push(sameFileFinding(mount));
+      continue;
+    }
     const base = await matchingBase(mount, definition.name, bases);
     if (base === null) findings.push(...(await placeFindings(engine, mount, signal)));
     needs.push(await spaceNeed(mount, base, info.DockerRootDir, measure, signal));
   }
-  findings.push(...(await claimFindings(engine, request, signal)));
+  findings.push(...(await claimFindings(engine, request, sameFiles, signal)));
+  findings.push(...(await otherPlaceFindings(engine, definition, signal)));
   findings.push(...(await diskFindings(needs)));
-  return { findings: uniqueFindings(findings), imagePresent };
+  return { findings: uniqueFindings(findings), imagePresent, sameFiles };
 }
 
 /** What Cargo left here and somebody else has put to use since. */
-async function claimFindings(engine: Engine, request: PreflightRequest, signal: AbortSignal): Promise<Finding[]> {
+async function claimFindings(
+  engine: Engine,
+  request: PreflightRequest,
+  sameFiles: readonly number[],
+  signal: AbortSignal,
+): Promise<Finding[]> {
   const { definition, bases } = request;
   const left = new Set(bases.map(({ containerId }) => containerId));
-  const claims = await claimsOn(engine, definition.mounts, ({ Id }) => left.has(Id), signal);
+  const mounts = definition.mounts.filter(({ index }) => !sameFiles.includes(index));
+  const claims = await claimsOn(engine, mounts, ({ Id }) => left.has(Id), signal);
   return claims.map((claim) => ({
     level: 'blocker',
     code: 'place-in-use',
     subject: claim.mount.name,
     message: claimText(claim),
   }));
+}
+
+/** Volumes that are attached, and containers that legacy links name. */
+async function otherPlaceFindings(
+  engine: Engine,
+  definition: ContainerDefinition,
+  signal: AbortSignal,
+): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const volume of definition.attached) {
+    const blocker = await attachmentBlocker(engine, volume, signal);
+    if (blocker !== null) findings.push(blocker);
+  }
+  for (const link of inspectOf(definition).HostConfig.Links ?? []) {
+    const name = link.split(':')[0]?.replace(/^\//, '') ?? '';
+    const linked = await engine.findContainer(name, signal);
+    if (linked?.State.Running && linked.Name === `/${name}`) continue;
+    const message = `the legacy link ${link} needs a running container ${name} at the target: move that one first`;
+    findings.push({ level: 'blocker', code: 'link-missing', subject: link, message });
+  }
+  return findings;
 }
 
 async function spaceNeed(

@@ -6,6 +6,7 @@ import type { ContainerInspect, Engine } from '../docker/index.ts';
 import { type EnsuredImage, ensureImage } from '../image/index.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { ensureAttached } from './attached.ts';
 import { matchingBase, moveBaseIn } from './bases.ts';
 import { refuseClaimed } from './claims.ts';
 import { createBody } from './create-body.ts';
@@ -63,6 +64,7 @@ async function occupy(
     if (mount.kind === 'bind') await ensureBindPath(context, mount, bases);
     else if (!mount.anonymous) await ensureVolume(engine, context, mount, bases);
   }
+  await ensureAttached(engine, context, definition);
   say(context, 'creating the container');
   return stageContainer(engine, context, definition, image);
 }

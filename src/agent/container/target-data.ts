@@ -28,7 +28,7 @@ export async function ensureVolume(
     return;
   }
   await updateTarget(context, (target) => ({ createdVolumes: adding(target.createdVolumes, mount.name) }));
-  await engine.createVolume(mount.name, mount.labels, signal);
+  await engine.createVolume({ name: mount.name, labels: mount.labels }, signal);
 }
 
 /** Has a bind path on this host: a new directory or file, an empty directory that was here, or the one that is the base. */

@@ -196,8 +196,14 @@ export class Engine {
     return reply === null ? null : VolumeInspect.parse(reply);
   }
 
-  async createVolume(name: string, labels: Record<string, string>, signal: AbortSignal): Promise<VolumeInspect> {
-    const body = { Name: name, Driver: 'local', DriverOpts: {}, Labels: labels };
+  async createVolume(
+    volume: { name: string; labels: Record<string, string>; driver?: string; driverOpts?: Record<string, string> },
+    signal: AbortSignal,
+  ): Promise<VolumeInspect> {
+    const { name, labels, driver = 'local', driverOpts = {} } = volume;
+    // Docker shows no options and an empty list of them differently.
+    const options = Object.keys(driverOpts).length > 0 ? { DriverOpts: driverOpts } : {};
+    const body = { Name: name, Driver: driver, Labels: labels, ...options };
     const call = { method: 'POST', path: '/volumes/create', body, what: `create volume ${name}`, signal } as const;
     return VolumeInspect.parse(await this.#requests.json(call));
   }

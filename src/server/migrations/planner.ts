@@ -37,8 +37,14 @@ export async function makePlan(ports: PlannerPorts, options: MigrateOptions, sig
   const bases = basesFor(described.definition, known);
   const checked = await ports.agents.preflight(target, { definition: described.definition, bases }, signal);
   const findings = [...described.findings, ...checked.findings];
-  const plan = toPlan(described.definition, source, target, findings, checked.imagePresent);
-  return { plan, definition: described.definition, source, target, bases };
+  const definition = without(described.definition, checked.sameFiles);
+  const plan = toPlan(definition, source, target, findings, checked.imagePresent);
+  return { plan, definition, source, target, bases: basesFor(definition, known) };
+}
+
+/** Files of the host that are the same at the target are no data of the container: they are neither copied nor left. */
+function without(definition: ContainerDefinition, sameFiles: readonly number[]): ContainerDefinition {
+  return { ...definition, mounts: definition.mounts.filter(({ index }) => !sameFiles.includes(index)) };
 }
 
 /** @throws CargoError BLOCKED with the blockers as details */

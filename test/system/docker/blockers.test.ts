@@ -70,12 +70,14 @@ test('a paused container and a restarting one are blockers', async () => {
   await expect.poll(() => blockersAtSource('crashing'), { timeout: 10_000 }).toEqual(['restarting crashing']);
 });
 
-test('a volume with driver options is a blocker that names them', async () => {
-  pair.source.docker('volume', 'create', '-o', 'type=tmpfs', '-o', 'device=tmpfs', 'optioned');
+test('a volume that is a directory or a disk of the host under another name is a blocker', async () => {
+  pair.source.exec('mkdir', '-p', '/srv/cargo-test/device');
+  const options = ['type=none', 'o=bind', 'device=/srv/cargo-test/device'].flatMap((option) => ['-o', option]);
+  pair.source.docker('volume', 'create', ...options, 'optioned');
   pair.source.docker(...run('it', '-v', 'optioned:/data'));
   expect(await blockersAtSource()).toEqual(['volume-options optioned']);
   const { findings } = await pair.source.describe('it');
-  expect(findings.find(({ code }) => code === 'volume-options')?.message).toContain('device, type');
+  expect(findings.find(({ code }) => code === 'volume-options')?.message).toContain('device, o, type');
 });
 
 test('another file system mounted inside the data is a blocker', async () => {
@@ -121,11 +123,52 @@ test('what a move loses or changes is said beforehand', async () => {
   const { findings } = await pair.source.describe('it');
   expect(codes(findings, 'warning').sort()).toEqual([
     'host-port-changes 80/tcp',
-    'legacy-link /pal:/it/pal',
     'tmpfs-lost /scratch',
     'writable-layer-stays it',
   ]);
   expect(findings.find(({ code }) => code === 'writable-layer-stays')?.message).toMatch(/^1 paths/);
+});
+
+test('a legacy link is a blocker until the container that it names runs at the target', async () => {
+  pair.source.docker(...run('pal'));
+  pair.source.docker(...run('it', '--link', 'pal:friend'));
+  expect(await foundAtTarget('blocker')).toEqual(['link-missing /pal:/it/friend']);
+  pair.target.docker(...run('pal'));
+  expect(await foundAtTarget('blocker')).toEqual([]);
+});
+
+test('a volume of a network file system is attached, unless the target knows another one of that name', async () => {
+  const create = (host: typeof pair.source, device: string) =>
+    host.docker('volume', 'create', '-o', 'type=nfs', '-o', 'o=addr=192.0.2.1', '-o', `device=${device}`, 'far');
+  create(pair.source, ':/export');
+  pair.source.docker('create', '--name', 'it', '--mount', 'type=volume,src=far,dst=/far,volume-nocopy', IMAGE);
+  expect(await blockersAtSource()).toEqual([]);
+  expect(codes((await pair.source.describe('it')).findings, 'info')).toContain('volume-attached far');
+  expect(await foundAtTarget('blocker')).toEqual([]);
+  create(pair.target, ':/export');
+  expect(await foundAtTarget('blocker')).toEqual([]);
+  pair.target.docker('volume', 'rm', 'far');
+  create(pair.target, ':/other');
+  expect(await foundAtTarget('blocker')).toEqual(['volume-exists far']);
+});
+
+test('a file that is only read and is the same at the target is left alone, another one is a blocker', async () => {
+  const path = '/srv/cargo-test/zone';
+  const write = (host: typeof pair.source, text: string, mode = '644') =>
+    host.exec('sh', '-c', `mkdir -p /srv/cargo-test; printf '${text}' > ${path}; chmod ${mode} ${path}`);
+  write(pair.source, 'UTC');
+  pair.source.docker(...run('it', '-v', `${path}:/etc/localtime:ro`));
+  const { definition } = await pair.source.describe('it');
+  const asked = async () => {
+    const { findings, sameFiles } = await pair.target.preflight({ definition, bases: [] });
+    return [...codes(findings, 'blocker'), ...sameFiles];
+  };
+  write(pair.target, 'UTC');
+  expect(await asked()).toEqual([0]);
+  write(pair.target, 'UTC', '600');
+  expect(await asked()).toEqual([`bind-path-not-empty ${path}`]);
+  write(pair.target, 'CET');
+  expect(await asked()).toEqual([`bind-path-not-empty ${path}`]);
 });
 
 test('a name, a port or an address that is taken at the target is a blocker', async () => {

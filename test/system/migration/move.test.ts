@@ -37,6 +37,8 @@ test('a container with a named volume moves, is released, and moves back with on
     'unless-stopped',
     '-v',
     'movedata:/data',
+    '-v',
+    '/etc/debian_version:/host-file:ro',
     '-p',
     '8099:80',
     '-e',
@@ -49,6 +51,8 @@ test('a container with a named volume moves, is released, and moves back with on
   await expect
     .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'mover', 'test', '-L', '/data/link')).status)
     .toBe(0);
+  const hostFile = async (host: string) => lab.must(host, 'stat', '-c', '%i %y %z', '/etc/debian_version');
+  const hostFiles = [await hostFile('h1'), await hostFile('h2')];
   const sums = await lab.must('h1', 'docker', 'exec', 'mover', 'sh', '-c', 'cd /data && md5sum blob sub/file');
 
   const moved = await lab.cargoctl('migrate', 'mover', '--from', 'h1', '--to', 'h2', '--watch');
@@ -78,6 +82,7 @@ test('a container with a named volume moves, is released, and moves back with on
   expect(travelled, 'bytes that travelled on the way back').toBeLessThan(100_000);
   expect(await lab.must('h1', 'docker', 'exec', 'mover', 'cat', '/data/sub/file')).toBe('hello\nmore');
   expect(await lab.must('h1', 'docker', 'ps', '-a', '--format', '{{.Names}}')).toBe('mover');
+  expect([await hostFile('h1'), await hostFile('h2')], 'a file that is the same on both hosts').toEqual(hostFiles);
   expect((await lab.cargoctl('failover', 'mover', '--cleanup')).status).toBe(0);
   expect(await lab.must('h2', 'docker', 'ps', '-a', '--format', '{{.Names}}')).toBe('');
   expect(await lab.must('h2', 'docker', 'volume', 'ls', '-q')).toBe('');

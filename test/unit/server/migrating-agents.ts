@@ -115,5 +115,6 @@ function definition(agent: TestAgent): ContainerDefinition {
     },
     networks: [],
     mounts: [],
+    attached: [],
   };
 }

@@ -16,7 +16,7 @@ const round = { round: 2, final: false, bwlimit: null };
 function mount(index: number, name: string, isFile = false): DataMount {
   return {
     ...{ index, kind: isFile ? 'bind' : 'volume', name, anonymous: false, path: `/source/${name}`, isFile },
-    ...{ destinations: [], readOnly: false, labels: {}, driverOpts: {}, files: 10, bytes: 1_000 },
+    ...{ destinations: [], readOnly: false, labels: {}, driverOpts: {}, files: 10, bytes: 1_000, fingerprint: null },
   };
 }
 
@@ -24,7 +24,7 @@ function staged(mounts: DataMount[]): MigrationRecord {
   return {
     ...{ id: 'm1', epoch: 1, peer: null, source: null, outcomes: {} },
     definition: {
-      ...{ id: 'c', name: 'c', running: true, inspect: {}, networks: [], mounts },
+      ...{ id: 'c', name: 'c', running: true, inspect: {}, networks: [], mounts, attached: [] },
       image: {
         id: 'i',
         reference: 'i',

@@ -44,10 +44,10 @@ const container: ContainerModule = {
 
 const mount = {
   ...({ index: 0, kind: 'volume', name: 'db', anonymous: false, path: '/volumes/db/_data', isFile: false } as const),
-  ...{ destinations: ['/data'], readOnly: false, labels: {}, driverOpts: {}, files: 1, bytes: 1 },
+  ...{ destinations: ['/data'], readOnly: false, labels: {}, driverOpts: {}, files: 1, bytes: 1, fingerprint: null },
 };
 const definition: MigrationRecord['definition'] = {
-  ...{ id: 'c', name: 'c', running: true, inspect: {}, networks: [], mounts: [mount] },
+  ...{ id: 'c', name: 'c', running: true, inspect: {}, networks: [], mounts: [mount], attached: [] },
   image: {
     id: 'i',
     reference: 'i',

@@ -174,7 +174,7 @@ export class TwoHosts implements Hosts, Agents {
   }
 
   async preflight(): Promise<PreflightResponse> {
-    return { findings: [], imagePresent: true };
+    return { findings: [], imagePresent: true, sameFiles: [] };
   }
 
   async forget(): Promise<void> {}
@@ -250,4 +250,5 @@ const definition: ContainerDefinition = {
   },
   networks: [],
   mounts: [],
+  attached: [],
 };

@@ -35,6 +35,13 @@ test('POST /cargo answers 200 with the migration once the container runs at the 
   expect(answer.body).toMatchObject({ container: 'db', source: 'h1', target: 'h2', phase: 'copied', error: null });
 });
 
+test('POST /cargo takes force as an extra, and nothing that it does not know', async () => {
+  const body = { source: 'h1', target: 'h2', container: 'db', force: true };
+  expect((await server.call('/cargo', { body })).status).toBe(200);
+  const unknown = await server.call('/cargo', { body: { ...body, strength: 1 } });
+  expect([unknown.status, error(unknown.body).code]).toEqual([400, 'BAD_REQUEST']);
+});
+
 test('the replication of a container has the six fields of the guide', async () => {
   await server.call('/cargo', { body: { source: 'h1', target: 'h2', container: 'db' } });
   const { body } = await server.call('/cargo/replication/db');
