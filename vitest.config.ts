@@ -16,7 +16,7 @@ export default defineConfig({
   test: {
     projects: [
       { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
-      { test: { name: 'kernel', include: ['test/system/{volume,agent}/**/*.test.ts'], ...real } },
+      { test: { name: 'kernel', include: ['test/system/{volume,agent,lazy}/**/*.test.ts'], ...real } },
       { test: { name: 'lab', include: ['test/system/{lab,faults}/**/*.test.ts'], ...real } },
       {
         test: {

@@ -60,6 +60,16 @@ export function bind(prototype: string): (...args: Argument[]) => number {
   return libc.func(prototype);
 }
 
+/** The same, run on a thread of its own so that this one goes on: resolves with the result, or with -1. */
+export function bindInBackground(prototype: string): (...args: Argument[]) => Promise<number> {
+  const call = libc.func(prototype);
+  return (...args) => {
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    call.async(...args, (error: Error | null, result: number) => (error === null ? resolve(result) : reject(error)));
+    return promise;
+  };
+}
+
 /** The errno of this thread's last failed call. */
 export function lastErrno(): number {
   return koffi.errno();

@@ -1,4 +1,4 @@
-import { bind, check } from './libc.ts';
+import { bind, bindInBackground, check } from './libc.ts';
 
 const syncfs2 = bind('int syncfs(int fd)');
 const syncFileRange = bind('int sync_file_range(int fd, int64 offset, int64 nbytes, uint flags)');
@@ -8,6 +8,13 @@ const WAIT_BEFORE_WRITE_WAIT_AFTER = 7;
 /** syncfs(2): everything written to the file system of `fd` is durable on return. */
 export function syncFilesystem(fd: number): void {
   check(syncfs2(fd), 'syncfs', `fd ${fd}`);
+}
+
+const syncfsInBackground = bindInBackground('int syncfs(int fd)');
+
+/** The same without holding up this thread. @throws Error when something could not be written */
+export async function syncFilesystemInBackground(fd: number): Promise<void> {
+  if ((await syncfsInBackground(fd)) < 0) throw new Error('the file system could not write everything (syncfs)');
 }
 
 /**

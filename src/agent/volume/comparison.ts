@@ -35,9 +35,9 @@ export type Outlook = { hasRemovals: boolean; hasMoves: boolean; files: number; 
 
 /**
  * `byName`: entries of the same path are matched, whatever their inode numbers. `trustSignatures`: `before` is what the
- * source itself saw, so that an equal signature means that nothing changed.
+ * source itself saw, so that an equal signature means that nothing changed. Larger files than `contentLimit` travel without content.
  */
-export type MatchRules = { byName: boolean; trustSignatures: boolean };
+export type MatchRules = { byName: boolean; trustSignatures: boolean; contentLimit?: number };
 
 export class Comparison {
   readonly before: Tree;
@@ -179,7 +179,8 @@ export class Comparison {
     if (after.has(LINK) || after.type === DIRECTORY) return;
     if (partnerOffset !== NONE && this.isUnchanged(partner.moveTo(this.before.file, partnerOffset), after)) return;
     outlook.files += 1;
-    if (after.type === FILE) outlook.bytes += Math.min(after.size, after.allocatedBytes);
+    if (after.type === FILE && after.size <= (this.#rules.contentLimit ?? after.size))
+      outlook.bytes += Math.min(after.size, after.allocatedBytes);
   }
 }
 

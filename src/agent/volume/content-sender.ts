@@ -23,6 +23,7 @@ export type ContentOptions = {
   writer: OpWriter;
   /** Makes directories on the way, where step 2 did not run by itself. */
   structure: StructureSender | null;
+  contentLimit: number;
   poll: () => void;
   onChange: (path: string) => void;
 };
@@ -41,8 +42,8 @@ export class ContentSender {
   constructor(options: ContentOptions) {
     this.#o = options;
     this.#directories = new DirectoryStack(options.root.fd);
-    const { manifest, earlierBlocks, writer, poll } = options;
-    this.#files = new FileSender({ manifest, earlierBlocks, writer, xattrs: this.#xattrs, poll });
+    const { manifest, earlierBlocks, writer, contentLimit, poll } = options;
+    this.#files = new FileSender({ manifest, earlierBlocks, writer, xattrs: this.#xattrs, contentLimit, poll });
   }
 
   run(): void {

@@ -16,6 +16,8 @@ export type FileSenderOptions = {
   earlierBlocks: BlockListReader;
   writer: OpWriter;
   xattrs: XattrReader;
+  /** Of larger files only the outline is sent, as if they were one hole. */
+  contentLimit: number;
   poll: () => void;
 };
 
@@ -37,11 +39,13 @@ export class FileSender {
     after.setStat(this.#stat);
     const flags = (after.flags & ~RACY) | (isRacy(this.#stat) ? RACY : 0);
     after.setFlags(flags);
-    writeBack(fd);
+    if (!isOutlined(after, this.#o)) writeBack(fd);
     const digest = this.#o.xattrs.digest(fd, after);
     const isComplete = this.#sendContent(fd, after, before, digest);
     const isQuiet = isComplete && this.#isAsRecorded(fd, after);
     if (!isQuiet) after.setFlags(after.flags | RACY);
+    // What the receiver has isn't the content: a round without the limit must send it, changed or not.
+    if (isOutlined(after, this.#o)) after.setFlags(after.flags | STALE);
     after.setXattrDigest(digest);
     this.#o.writer.progress.filesDone += 1;
     return isQuiet;
@@ -66,7 +70,8 @@ export class FileSender {
     const { writer } = this.#o;
     const sink = new FileDifference(this.#o, after, before);
     if (before === null) sink.begin();
-    const isComplete = readContent(fd, after.size, after.allocatedBytes, sink);
+    const isComplete = isOutlined(after, this.#o) || readContent(fd, after.size, after.allocatedBytes, sink);
+    if (isOutlined(after, this.#o)) sink.holes(0, after.size);
     sink.end();
     const xattrsDiffer = before === null || !before.xattrDigest.equals(digest);
     const isSame = before !== null && !before.has(STALE) && before.size === after.size && before.hasSameMetadata(after);
@@ -103,6 +108,11 @@ export class FileSender {
       stat.ctimeNanoseconds === after.ctimeNanoseconds
     );
   }
+}
+
+/** Whether the receiver gets a hole in place of this file's content. */
+export function isOutlined(file: RecordView, { contentLimit }: { contentLimit: number }): boolean {
+  return file.size > contentLimit;
 }
 
 /** Compares a file's blocks with what the receiver has, and sends those that differ. */

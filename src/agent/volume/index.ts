@@ -21,14 +21,15 @@ type RoundOptions = {
  * The source's side of one round: scans the tree, sends what differs from what the receiver has, returns when the
  * receiver has acknowledged that all of it is durable. `final`: the container is stopped, so a file that changes under
  * the copy is an error (SOURCE_FILE_CHANGED); before that it is left to the next round. `bwlimit` is in bytes per second.
+ * Of files larger than `contentLimit` bytes only the outline travels: at the receiver they are one hole of the same size.
  * Other errors: PEER_UNREACHABLE, CANCELLED, PROTOCOL_ERROR, CHECKSUM_MISMATCH, DISK_FULL, BLOCKED (a file system is
  * mounted in the tree), NOT_FOUND, INTERNAL; whatever one side throws the other one throws too.
  */
 export async function sendRound(
-  options: RoundOptions & { final: boolean; bwlimit: number | null },
+  options: RoundOptions & { final: boolean; bwlimit: number | null; contentLimit?: number },
 ): Promise<RoundStats> {
   const { socket, root, stateDir, round, final, bwlimit, signal, onProgress } = options;
-  const job = { kind: 'send', root, stateDir, round, final } as const;
+  const job = { kind: 'send', root, stateDir, round, final, contentLimit: options.contentLimit } as const;
   return resultOf<RoundStats>(await runJob({ socket, job, bwlimit, signal, onProgress }), 'totalFiles');
 }
 

@@ -42,6 +42,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
     isFile: job.root.isFile,
     bases,
   });
+  const { contentLimit = Number.MAX_SAFE_INTEGER } = job;
   const label = randomUUID();
   using manifest = new NewManifest(job.stateDir, label, entries * 1.1);
   const poll = (): void => link.throwIfStopped();
@@ -58,8 +59,18 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   const comparison = new Comparison(earlier.tree, manifest.tree, {
     byName: base === null || job.root.isFile,
     trustSignatures: base !== null,
+    contentLimit,
   });
-  const result = sendDifferences({ root, comparison, manifest, earlier, link, poll, onChange });
+  const result = sendDifferences({
+    root,
+    comparison,
+    manifest,
+    earlier,
+    link,
+    contentLimit,
+    poll,
+    onChange,
+  });
 
   manifest.flush(true);
   state.write({ acknowledged: base, sent: label, entries: total.files });
@@ -79,6 +90,7 @@ type Differences = {
   manifest: NewManifest;
   earlier: Manifest;
   link: Link;
+  contentLimit: number;
   poll: () => void;
   onChange: (path: string) => void;
 };
@@ -103,6 +115,7 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     earlierBlocks: d.earlier.blocks,
     writer,
     structure: outlook.hasMoves ? null : structure,
+    contentLimit: d.contentLimit,
     poll: d.poll,
     onChange: d.onChange,
   }).run();

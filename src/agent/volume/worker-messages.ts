@@ -13,7 +13,7 @@ export type VerifyStats = { files: number; bytes: number; changed: number; diffe
 export type JobResult = RoundStats | TreeSize | VerifyStats;
 
 export type WorkerJob =
-  | { kind: 'send'; root: TreeRoot; stateDir: string; round: number; final: boolean }
+  | { kind: 'send'; root: TreeRoot; stateDir: string; round: number; final: boolean; contentLimit?: number | undefined }
   | { kind: 'receive'; root: TreeRoot; stateDir: string; round: number }
   | { kind: 'measure'; root: TreeRoot }
   | { kind: 'verifyAtSource'; root: TreeRoot; stateDir: string }

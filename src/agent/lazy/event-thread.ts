@@ -1,0 +1,94 @@
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { answerEvent, type ContentEvent, parseEvents, readEvents } from '../../linux/fanotify.ts';
+import { close } from '../../linux/open.ts';
+import { Stat } from '../../linux/stat.ts';
+import { demandOf } from './demand.ts';
+import type { EventThreadData, Miss } from './event-messages.ts';
+import { FileTable } from './file-table.ts';
+import { chunksNeeded, isFulfilled } from './fulfilment.ts';
+import { InFlight } from './in-flight.ts';
+
+const BUFFER_BYTES = 65536;
+const NOT_OURS = -1;
+
+/**
+ * Reads events and answers those whose content is here; all others go to the main thread. It never opens, writes to or
+ * truncates a file of the volume: nobody could answer it then.
+ */
+class EventThread {
+  readonly #port: MessagePort;
+  readonly #group: number;
+  readonly #table: FileTable;
+  readonly #inFlight: InFlight;
+  readonly #stat = new Stat();
+
+  constructor(port: MessagePort, { group, stateDir, table }: EventThreadData) {
+    this.#port = port;
+    this.#group = group;
+    this.#table = new FileTable(table);
+    this.#inFlight = new InFlight(stateDir);
+  }
+
+  /** Never returns: the process ends under it. */
+  run(): never {
+    const buffer = Buffer.alloc(BUFFER_BYTES);
+    while (true) {
+      const length = readEvents(this.#group, buffer);
+      for (const { event, inode } of this.#noted(buffer.subarray(0, length))) this.#handle(event, inode);
+    }
+  }
+
+  /** Answers our own at once, and writes the others down before anything is done about any of them. */
+  #noted(bytes: Buffer): { event: ContentEvent; inode: number }[] {
+    const foreign: { event: ContentEvent; inode: number }[] = [];
+    for (const event of parseEvents(bytes)) {
+      if (event.fd < 0) continue;
+      if (event.tid === process.pid) {
+        answerEvent(this.#group, event.fd, true);
+        close(event.fd);
+        continue;
+      }
+      const inode = this.#inodeOf(event.fd);
+      this.#inFlight.add(event, inode);
+      foreign.push({ event, inode });
+    }
+    return foreign;
+  }
+
+  #inodeOf(fd: number): number {
+    const { inodeHigh, inodeLow, filesystemMajor, filesystemMinor } = this.#stat.readFd(fd);
+    const { major, minor } = this.#table.parts.device;
+    const isHere = filesystemMajor === major && filesystemMinor === minor;
+    return isHere ? inodeHigh * 0x1_0000_0000 + inodeLow : NOT_OURS;
+  }
+
+  #handle(event: ContentEvent, inode: number): void {
+    const table = this.#table;
+    const file = inode === NOT_OURS ? -1 : table.find(inode);
+    // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
+    if (file < 0) this.#answer(event.fd, false);
+    else if (table.isDone(file) || this.#isHere(event, file)) this.#answer(event.fd, true);
+    else this.#port.postMessage({ event, file } satisfies Miss);
+  }
+
+  #isHere(event: ContentEvent, file: number): boolean {
+    const table = this.#table;
+    const size = table.size(file);
+    const demand = demandOf(event, { size, isSparse: table.isSparse(file) });
+    if (demand === null || !isFulfilled(table, file, demand, chunksNeeded(event, demand, size))) return false;
+    if (demand.durable) table.noteWrite(file);
+    return true;
+  }
+
+  #answer(fd: number, isAllowed: boolean): void {
+    answerEvent(this.#group, fd, isAllowed);
+    this.#inFlight.remove(fd);
+    close(fd);
+  }
+}
+
+if (parentPort === null) throw new Error('this file runs in a worker thread');
+const data: EventThreadData = workerData;
+const thread = new EventThread(parentPort, data);
+parentPort.postMessage('ready');
+thread.run();

@@ -1,0 +1,162 @@
+import { Bitmap } from './bitmap.ts';
+import { bitmapBytes, type ChunkRange, chunkCount } from './chunks.ts';
+
+type Device = { major: number; minor: number };
+
+/** What threads share; a message between them carries it. */
+export type TableParts = {
+  count: number;
+  device: Device;
+  slots: SharedArrayBuffer;
+  inodes: SharedArrayBuffer;
+  sizes: SharedArrayBuffer;
+  starts: SharedArrayBuffer;
+  flags: SharedArrayBuffer;
+  writes: SharedArrayBuffer;
+  here: SharedArrayBuffer;
+  durable: SharedArrayBuffer;
+};
+
+const SPARSE = 1;
+const HERE = 2;
+const DONE = 4;
+const EMPTY = -1;
+/** Milliseconds are counted modulo this. */
+const CLOCK = 0x4000_0000;
+
+/**
+ * The placeholders of a volume, by their number in the list, in typed arrays that the thread which answers events shares
+ * with the one that fetches: some 40 bytes a file. The main thread writes, both read.
+ *
+ * A chunk is `here` once it was written: it may be read. It is `durable` once it is on the disk and a journal there says
+ * so: only then may it be written to, as after a power cut what is not durable is fetched again.
+ */
+export class FileTable {
+  readonly parts: TableParts;
+  readonly here: Bitmap;
+  readonly durable: Bitmap;
+  readonly #slots: Int32Array;
+  readonly #inodes: Float64Array;
+  readonly #sizes: Float64Array;
+  readonly #starts: Uint32Array;
+  readonly #flags: Uint8Array;
+  readonly #writes: Int32Array;
+
+  constructor(parts: TableParts) {
+    this.parts = parts;
+    this.here = new Bitmap(parts.here);
+    this.durable = new Bitmap(parts.durable);
+    this.#slots = new Int32Array(parts.slots);
+    this.#inodes = new Float64Array(parts.inodes);
+    this.#sizes = new Float64Array(parts.sizes);
+    this.#starts = new Uint32Array(parts.starts);
+    this.#flags = new Uint8Array(parts.flags);
+    this.#writes = new Int32Array(parts.writes);
+  }
+
+  static ofSize(count: number, bitmap: number, device: Device): FileTable {
+    const slots = 2 ** Math.ceil(Math.log2(count * 1.5 + 2));
+    const shared = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes);
+    const table = new FileTable({
+      count,
+      device,
+      slots: shared(slots * 4),
+      inodes: shared(count * 8),
+      sizes: shared(count * 8),
+      starts: shared(count * 4),
+      flags: shared(count),
+      writes: shared(count * 4),
+      here: shared(bitmap),
+      durable: shared(bitmap),
+    });
+    table.#slots.fill(EMPTY);
+    return table;
+  }
+
+  get count(): number {
+    return this.parts.count;
+  }
+
+  /** `start`: where the file's bits begin. */
+  set(file: number, entry: { inode: number; size: number; isSparse: boolean; start: number }): void {
+    this.#inodes[file] = entry.inode;
+    this.#sizes[file] = entry.size;
+    this.#starts[file] = entry.start;
+    this.#flags[file] = entry.isSparse ? SPARSE : 0;
+    let slot = this.#home(entry.inode);
+    while (this.#slots[slot] !== EMPTY) slot = (slot + 1) % this.#slots.length;
+    this.#slots[slot] = file;
+  }
+
+  /** The placeholder with this inode number, or -1. */
+  find(inode: number): number {
+    for (let slot = this.#home(inode); ; slot = (slot + 1) % this.#slots.length) {
+      const file = this.#slots[slot] ?? EMPTY;
+      if (file === EMPTY || this.#inodes[file] === inode) return file;
+    }
+  }
+
+  size(file: number): number {
+    return this.#sizes[file] ?? 0;
+  }
+
+  /** Where in the bitmaps the file's bits are. */
+  start(file: number): number {
+    return this.#starts[file] ?? 0;
+  }
+
+  bitmapEnd(file: number): number {
+    return this.start(file) + bitmapBytes(this.size(file));
+  }
+
+  allChunks(file: number): ChunkRange {
+    return { first: 0, end: chunkCount(this.size(file)) };
+  }
+
+  isSparse(file: number): boolean {
+    return this.#has(file, SPARSE);
+  }
+
+  /** All of the file is here. */
+  isHere(file: number): boolean {
+    return this.#has(file, HERE);
+  }
+
+  /** All of it is durable: the engine is through with it. */
+  isDone(file: number): boolean {
+    return this.#has(file, DONE);
+  }
+
+  setHere(file: number): void {
+    Atomics.or(this.#flags, file, HERE);
+  }
+
+  setDone(file: number): void {
+    Atomics.or(this.#flags, file, HERE | DONE);
+  }
+
+  /** A process is being let write to the file. */
+  noteWrite(file: number): void {
+    Atomics.store(this.#writes, file, clock());
+  }
+
+  /** Milliseconds since a process was last let write to it. */
+  sinceWrite(file: number): number {
+    const last = Atomics.load(this.#writes, file);
+    return last === 0 ? Number.POSITIVE_INFINITY : (clock() - last + CLOCK) % CLOCK;
+  }
+
+  #has(file: number, flag: number): boolean {
+    return (Atomics.load(this.#flags, file) & flag) !== 0;
+  }
+
+  #home(inode: number): number {
+    const high = Math.floor(inode / 0x1_0000_0000);
+    const mixed = Math.imul(inode % 0x1_0000_0000, 0x9e37_79b1) ^ Math.imul(high, 0x85eb_ca6b);
+    return ((mixed ^ (mixed >>> 15)) >>> 0) % this.#slots.length;
+  }
+}
+
+function clock(): number {
+  return 1 + (Math.floor(performance.timeOrigin + performance.now()) % (CLOCK - 1));
+}

@@ -1,0 +1,258 @@
+import { once } from 'node:events';
+import { statSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import { CargoError } from '../../api/cargo-error.ts';
+import { markInode } from '../../linux/fanotify.ts';
+import { openHandle } from '../../linux/file-handle.ts';
+import { isErrno } from '../../linux/libc.ts';
+import { close, O_PATH, openDirectory } from '../../linux/open.ts';
+import { CHUNK_BYTES } from './chunks.ts';
+import { serveControl } from './control.ts';
+import { Copier } from './copier.ts';
+import type { EventThreadData, Miss } from './event-messages.ts';
+import { Fetcher } from './fetcher.ts';
+import type { FileTable } from './file-table.ts';
+import { answerForgotten, takeBand } from './generations.ts';
+import { endHolder, isAlive, startHolder } from './holders.ts';
+import { InFlight } from './in-flight.ts';
+import { Journal } from './journal.ts';
+import { copyOrder, loadTable } from './load-table.ts';
+import { Misses } from './misses.ts';
+import { PlaceholderList } from './placeholders.ts';
+import { refuseOpenFiles } from './probe.ts';
+import { Settler } from './settler.ts';
+import { connectTo } from './source-address.ts';
+import { SourceLink } from './source-link.ts';
+import type { ControlRequest, LazyStatus } from './status.ts';
+import { type VolumeRecord, writeRecord } from './volume-record.ts';
+import { WriteFiles } from './write-files.ts';
+
+const HOLDERS = 2;
+const TEND_MS = 1000;
+const SETTLE_FILES = 2000;
+
+export type HydratorOptions = {
+  stateDir: string;
+  record: VolumeRecord;
+  group: number;
+  /** The group was an earlier hydrator's: its marks are set, and it may have left events. */
+  isTakenOver: boolean;
+  isSameBoot: boolean;
+  launcher: readonly string[];
+};
+
+/** Everything that one lazy volume needs while content is missing. It ends when nothing is. */
+export class Hydrator {
+  readonly #o: HydratorOptions;
+  readonly #rootFd: number;
+  readonly #list: PlaceholderList;
+  readonly #table: FileTable;
+  readonly #inFlight: InFlight;
+  readonly #settler: Settler;
+  readonly #fetcher: Fetcher;
+  readonly #misses: Misses;
+  readonly #copier: Copier;
+  readonly #demandLink: SourceLink;
+  readonly #bulkLink: SourceLink;
+  readonly #broken = new Map<number, string>();
+  readonly #crashed = Promise.withResolvers<never>();
+  #record: VolumeRecord;
+  #done = 0;
+  #missingAtStart = 0;
+
+  constructor(options: HydratorOptions) {
+    this.#o = options;
+    this.#record = options.record;
+    const { stateDir, group, record } = options;
+    const rootFd = openDirectory(record.path);
+    const list = new PlaceholderList(stateDir);
+    const table = loadTable(list, rootFd);
+    const journal = new Journal(stateDir, table, options.isSameBoot);
+    const files = new WriteFiles(rootFd, list);
+    const inFlight = new InFlight(stateDir);
+    const onDone = (count: number): void => {
+      this.#done += count;
+    };
+    const settler = new Settler({ group, mountFd: rootFd, table, list, journal, files, onDone });
+    const fetcher = new Fetcher({ table, list, journal, files, settler });
+    const demandLink = new SourceLink(() => connectTo(record.source));
+    const bulkLink = new SourceLink(() => connectTo(record.source));
+    const onBroken = (file: number, error: CargoError): void => {
+      this.#broken.set(file, error.message);
+    };
+    const misses = new Misses({
+      ...{ group, table, fetcher, settler, inFlight, link: demandLink, onBroken },
+      waitLimitMs: record.waitLimitMs,
+      onSequential: (file, chunk) => this.#copier.hurry(file, chunk),
+    });
+    const order = copyOrder(list);
+    const copier = new Copier({ table, fetcher, link: bulkLink, order, urgent: () => misses.waiting, onBroken });
+    [this.#rootFd, this.#list, this.#table] = [rootFd, list, table];
+    [this.#inFlight, this.#settler, this.#fetcher, this.#misses] = [inFlight, settler, fetcher, misses];
+    [this.#copier, this.#demandLink, this.#bulkLink] = [copier, demandLink, bulkLink];
+  }
+
+  /** Returns when the volume is protected. @throws CargoError BLOCKED when somebody has a file of it open already */
+  async arm(): Promise<void> {
+    const { stateDir, isTakenOver } = this.#o;
+    const ghosts = isTakenOver ? this.#inFlight.ghosts() : [];
+    takeBand(
+      this.#record.generation,
+      ghosts.map(({ event }) => event.fd),
+    );
+    await this.#startEventThread();
+    this.#countDone();
+    for (const { event, inode } of ghosts) void this.#handle({ event, file: this.#table.find(inode) }, false);
+    await this.#tendHolders();
+    if (this.#record.phase !== 'armed') {
+      await this.#markAll();
+      const { dev } = statSync(this.#record.path, { bigint: true });
+      refuseOpenFiles(dev, (inode) => this.#table.find(Number(inode)) >= 0);
+      await this.#change({ phase: 'armed' });
+    }
+    this.#copier.limit(this.#record.bwlimit);
+    if (this.#record.paused) this.#copier.pause();
+    await serveControl(stateDir, (request) => this.#control(request));
+  }
+
+  /** Returns when nothing is missing, nobody waits, and nothing of the engine is left but this process. */
+  async finish(): Promise<void> {
+    await Promise.race([this.#copyAll(), this.#crashed.promise]);
+    while (this.#misses.waiting > 0) await Promise.race([delay(5), this.#crashed.promise]);
+    const live = new Set(this.#inFlight.ghosts().map(({ event }) => event.fd));
+    answerForgotten(this.#o.group, (number) => live.has(number));
+    await this.#change({ phase: 'finished' });
+    for (const holder of this.#record.holders) endHolder(holder);
+    this.#demandLink.close();
+    this.#bulkLink.close();
+  }
+
+  async #copyAll(): Promise<void> {
+    const tending = this.#tend();
+    while (this.#done < this.#table.count) {
+      await this.#copier.run();
+      await this.#settler.settleAll().catch((error: unknown) => this.#note(error));
+      if (this.#done < this.#table.count) await delay(TEND_MS);
+    }
+    void tending;
+  }
+
+  /** Keeps two holders alive, and makes durable what came, while there is anything to do. */
+  async #tend(): Promise<void> {
+    while (this.#done < this.#table.count) {
+      await delay(this.#settler.pendingFiles > SETTLE_FILES ? 0 : TEND_MS);
+      await this.#settler.settleAll().catch((error: unknown) => this.#note(error));
+      await this.#tendHolders();
+    }
+  }
+
+  #note(error: unknown): void {
+    this.#broken.set(-1, CargoError.from(error).message);
+  }
+
+  async #startEventThread(): Promise<void> {
+    const { group, stateDir } = this.#o;
+    const data: EventThreadData = { group, stateDir, table: this.#table.parts };
+    const thread = new Worker(new URL('./event-thread.ts', import.meta.url), { workerData: data });
+    thread.on('error', (error) => this.#crashed.reject(error));
+    thread.on('exit', () => this.#crashed.reject(new Error('the event thread ended')));
+    await Promise.race([once(thread, 'message'), this.#crashed.promise]);
+    thread.on('message', (miss: Miss) => void this.#handle(miss, true));
+  }
+
+  async #handle(miss: Miss, hasDescriptor: boolean): Promise<void> {
+    try {
+      await this.#misses.handle(miss, hasDescriptor);
+    } catch (error) {
+      this.#crashed.reject(error);
+    }
+  }
+
+  /** What is here from before: complete files lose their marks, the rest of what is here becomes durable. */
+  #countDone(): void {
+    const complete: number[] = [];
+    for (let file = 0; file < this.#table.count; file += 1) {
+      const [start, all] = [this.#table.start(file), this.#table.allChunks(file)];
+      if (this.#table.here.covers(start, all)) this.#table.setHere(file);
+      if (this.#table.durable.covers(start, all)) {
+        this.#table.setDone(file);
+        complete.push(file);
+      } else {
+        this.#addUnsettled(file);
+      }
+    }
+    void this.#settler.unmark(complete).catch(this.#crashed.reject);
+  }
+
+  #addUnsettled(file: number): void {
+    const { here, durable } = this.#table;
+    const start = this.#table.start(file);
+    const { end } = this.#table.allChunks(file);
+    for (let chunk = 0; chunk < end; chunk += 1) {
+      if (!here.has(start, chunk))
+        this.#missingAtStart += Math.min(CHUNK_BYTES, this.#table.size(file) - chunk * CHUNK_BYTES);
+      else if (!durable.has(start, chunk)) this.#settler.add(file, { first: chunk, end: chunk + 1 });
+    }
+  }
+
+  async #markAll(): Promise<void> {
+    await this.#change({ phase: 'arming' });
+    for (let file = 0; file < this.#table.count; file += 1) {
+      if (this.#table.isDone(file)) continue;
+      try {
+        const fd = openHandle(this.#rootFd, this.#list.at(file).handle, O_PATH);
+        markInode(this.#o.group, fd);
+        close(fd);
+      } catch (error) {
+        if (!isErrno(error, 'ESTALE')) throw error;
+      }
+    }
+  }
+
+  async #tendHolders(): Promise<void> {
+    const living = this.#record.holders.filter(isAlive);
+    if (living.length === HOLDERS) return;
+    const { group, stateDir, launcher } = this.#o;
+    const added = Array.from({ length: HOLDERS - living.length }, () => startHolder(group, stateDir, launcher));
+    await this.#change({ holders: [...living, ...added] });
+  }
+
+  async #change(change: Partial<VolumeRecord>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    await writeRecord(this.#o.stateDir, this.#record);
+  }
+
+  async #control(request: ControlRequest): Promise<LazyStatus> {
+    if (request.do === 'pause') {
+      this.#copier.pause();
+      await this.#change({ paused: true });
+    } else if (request.do === 'resume') {
+      this.#copier.resume();
+      await this.#change({ paused: false });
+    } else if (request.do === 'bwlimit') {
+      this.#copier.limit(request.bytesPerSecond);
+      await this.#change({ bwlimit: request.bytesPerSecond });
+    }
+    return this.#status();
+  }
+
+  #status(): LazyStatus {
+    const { phase, reason, paused, bwlimit } = this.#record;
+    const { times, waiting, denied } = this.#misses;
+    const trouble = [...this.#broken.values()];
+    if (this.#fetcher.trouble !== null) trouble.unshift(this.#fetcher.trouble);
+    return {
+      ...{ phase, reason, paused, bwlimit, waiting, denied },
+      files: this.#table.count,
+      filesDone: this.#done,
+      bytesMissing: Math.max(0, this.#missingAtStart - this.#fetcher.bytes),
+      bytesFetched: this.#fetcher.bytes,
+      waits: times.count,
+      p50Ms: times.quantile(0.5),
+      p99Ms: times.quantile(0.99),
+      sourceAway: this.#demandLink.away ?? this.#bulkLink.away,
+      trouble: trouble.slice(0, 20),
+    };
+  }
+}

@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, open, readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CargoError } from '../../api/cargo-error.ts';
+import { askHydrator } from './control.ts';
+import { HOLDER_MARK } from './holders.ts';
+import { layOutPlaceholders } from './lay-out.ts';
+import { lockVolume } from './open-volume.ts';
+import { probe } from './probe.ts';
+import type { SourceAddress } from './source-address.ts';
+import { SourceLink } from './source-link.ts';
+import type { ControlRequest, LazyStatus } from './status.ts';
+import { expectRecord, readRecord, writeRecord } from './volume-record.ts';
+
+const POLL_MS = 50;
+const ARM_LIMIT_MS = 600_000;
+const logPath = (stateDir: string): string => join(stateDir, 'hydrator.log');
+const program = new URL('./hydrate.ts', import.meta.url).pathname;
+
+export type StageOptions = {
+  /** Root of the tree, as the last round with a content limit left it; in use by nobody. */
+  path: string;
+  stateDir: string;
+  source: SourceAddress;
+  /** A connection for ranges to the source. */
+  connect: () => Promise<Duplex>;
+  bwlimit: number | null;
+  waitLimitMs: number | null;
+};
+
+/**
+ * Makes placeholders of a tree's outlines. May be repeated until the volume is armed.
+ * @throws CargoError BLOCKED with the reason why this host or tree can't; WRONG_PHASE
+ */
+export async function stageVolume(options: StageOptions): Promise<{ files: number }> {
+  const { path, stateDir, source, bwlimit, waitLimitMs } = options;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const known = await readRecord(stateDir);
+  if (known !== null && known.phase !== 'staged') {
+    throw new CargoError('WRONG_PHASE', `${path} is ${known.phase} already.`);
+  }
+  probe(path, 0);
+  const link = new SourceLink(options.connect);
+  try {
+    const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
+    probe(path, files);
+    const empty = { phase: 'staged', reason: null, bootId: null, generation: 0, holders: [], paused: false } as const;
+    await writeRecord(stateDir, { path, source, files, bwlimit, waitLimitMs, ...empty, holders: [] });
+    return { files };
+  } finally {
+    link.close();
+  }
+}
+
+/**
+ * Starts the volume's hydrator and returns when the tree may be used; also after a hydrator was lost, and after a boot.
+ * `launcher`: a command that takes a process out of the caller's cgroup, as `systemd-run --scope --quiet --collect` does.
+ * @throws CargoError BLOCKED, WRONG_PHASE; MIGRATION_FAILED when the volume is suspect
+ */
+export async function armVolume(stateDir: string, launcher: readonly string[] = []): Promise<void> {
+  const child = await startHydrator(stateDir, launcher);
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const deadline = performance.now() + ARM_LIMIT_MS;
+  while (performance.now() < deadline) {
+    if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
+    const hasEnded = await Promise.race([ended.then(() => true), delay(POLL_MS, false)]);
+    if (!hasEnded) continue;
+    if ((await expectRecord(stateDir)).phase === 'finished') return;
+    throw failure(await readFile(logPath(stateDir), 'utf8'));
+  }
+  throw new CargoError('TIMED_OUT', `The hydrator for ${stateDir} has not begun within ${ARM_LIMIT_MS / 60_000} min.`);
+}
+
+async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<ChildProcess> {
+  const [command = process.execPath, ...args] = [...launcher, process.execPath];
+  await using log = await open(logPath(stateDir), 'w', 0o600);
+  const child = spawn(command, [...args, program, stateDir, ...launcher], {
+    cwd: '/',
+    env: { ...process.env, [HOLDER_MARK]: stateDir },
+    detached: true,
+    stdio: ['ignore', 'ignore', log.fd],
+  });
+  child.unref();
+  return child;
+}
+
+/** @throws CargoError NOT_FOUND */
+export async function volumeStatus(stateDir: string): Promise<LazyStatus> {
+  const live = await askHydrator(stateDir, { do: 'status' });
+  if (live !== null) return live;
+  const { phase, reason, files, paused, bwlimit } = await expectRecord(stateDir);
+  const isFinished = phase === 'finished';
+  return {
+    ...{ phase, reason, files, paused, bwlimit },
+    filesDone: isFinished ? files : 0,
+    bytesMissing: 0,
+    bytesFetched: 0,
+    waiting: 0,
+    waits: 0,
+    denied: 0,
+    p50Ms: null,
+    p99Ms: null,
+    sourceAway: null,
+    trouble: isFinished || phase === 'staged' ? [] : ['No hydrator runs.'],
+  };
+}
+
+/** Pause, resume or the bandwidth limit, while it runs. @throws CargoError WRONG_PHASE when no hydrator does */
+export async function controlVolume(stateDir: string, request: ControlRequest): Promise<LazyStatus> {
+  const status = await askHydrator(stateDir, request);
+  if (status === null) throw new CargoError('WRONG_PHASE', `No hydrator runs for ${stateDir}.`);
+  return status;
+}
+
+/** Returns when nothing is missing and nothing of the engine is left. */
+export async function finishVolume(stateDir: string, signal: AbortSignal): Promise<void> {
+  while (true) {
+    const { phase, reason, path } = await expectRecord(stateDir);
+    if (phase === 'finished' && isIdle(stateDir)) return;
+    if (phase === 'suspect') throw new CargoError('MIGRATION_FAILED', `${path} is suspect: ${reason}`);
+    await delay(POLL_MS, undefined, { signal });
+  }
+}
+
+/** Forgets a volume that is complete, or was never armed. */
+export async function forgetVolume(stateDir: string): Promise<void> {
+  const record = await readRecord(stateDir);
+  if (record !== null && record.phase !== 'finished' && record.phase !== 'staged') {
+    throw new CargoError('WRONG_PHASE', `${record.path} is ${record.phase}: content is missing.`);
+  }
+  await rm(stateDir, { recursive: true, force: true });
+}
+
+function isIdle(stateDir: string): boolean {
+  try {
+    using _ = lockVolume(stateDir);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function failure(complaint: string): CargoError {
+  const line = complaint.trim().split('\n').at(-1) ?? '';
+  try {
+    return CargoError.fromBody(JSON.parse(line));
+  } catch {
+    return new CargoError('INTERNAL', `The hydrator ended: ${complaint.trim() || 'it said nothing'}`);
+  }
+}

@@ -1,0 +1,127 @@
+import { setTimeout as delay } from 'node:timers/promises';
+import { CargoError } from '../../api/cargo-error.ts';
+import { answerEvent, type ContentEvent } from '../../linux/fanotify.ts';
+import { close } from '../../linux/open.ts';
+import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
+import { type Demand, demandOf, safestDemand } from './demand.ts';
+import type { Miss } from './event-messages.ts';
+import type { Fetcher } from './fetcher.ts';
+import type { FileTable } from './file-table.ts';
+import { chunksNeeded, isFulfilled } from './fulfilment.ts';
+import type { InFlight } from './in-flight.ts';
+import type { Settler } from './settler.ts';
+import type { SourceLink } from './source-link.ts';
+import { WaitTimes } from './wait-times.ts';
+import { READ_MAX_BYTES } from './wire.ts';
+
+const FALLS_ASLEEP_TRIES = 1000;
+const RETRY_MS = 1000;
+const PATIENCE_CHECK_MS = 100;
+const WINDOW_CHUNKS = (2 * READ_MAX_BYTES) / CHUNK_BYTES;
+
+export type MissesParts = {
+  group: number;
+  table: FileTable;
+  fetcher: Fetcher;
+  settler: Settler;
+  inFlight: InFlight;
+  link: SourceLink;
+  waitLimitMs: number | null;
+  onSequential: (file: number, chunk: number) => void;
+  onBroken: (file: number, error: CargoError) => void;
+};
+
+/** Events whose content isn't here yet: brings it here, then answers. */
+export class Misses {
+  readonly #o: MissesParts;
+  readonly times = new WaitTimes();
+  /** file → where its last miss ended. */
+  readonly #lastEnds = new Map<number, number>();
+  #waiting = 0;
+  #denied = 0;
+
+  constructor(parts: MissesParts) {
+    this.#o = parts;
+  }
+
+  /** Events that wait right now. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
+  /** Events that were answered with EIO. */
+  get denied(): number {
+    return this.#denied;
+  }
+
+  /** `hasDescriptor`: false for an event of an earlier hydrator, which is only a number. */
+  async handle({ event, file }: Miss, hasDescriptor: boolean): Promise<void> {
+    const since = performance.now();
+    this.#waiting += 1;
+    const isAllowed = await this.#patiently(this.#fulfil(event, file), since);
+    this.#waiting -= 1;
+    this.times.add(performance.now() - since);
+    if (!isAllowed) this.#denied += 1;
+    answerEvent(this.#o.group, event.fd, isAllowed);
+    this.#o.inFlight.remove(event.fd);
+    if (hasDescriptor) close(event.fd);
+  }
+
+  /** False when it can't be, or the source has been away for longer than processes shall wait. */
+  async #patiently(fulfilled: Promise<boolean>, since: number): Promise<boolean> {
+    const { waitLimitMs, link } = this.#o;
+    if (waitLimitMs === null) return fulfilled;
+    const settled = Symbol('settled');
+    const end = fulfilled.then(() => settled);
+    while (true) {
+      const first = await Promise.race([end, delay(Math.min(PATIENCE_CHECK_MS, waitLimitMs))]);
+      if (first === settled) return fulfilled;
+      if (link.away !== null && performance.now() - since >= waitLimitMs) return false;
+    }
+  }
+
+  async #fulfil(event: ContentEvent, file: number): Promise<boolean> {
+    const { table, settler } = this.#o;
+    if (file < 0) return false;
+    const demand = await this.#demand(event, file);
+    const needed = chunksNeeded(event, demand, table.size(file));
+    while (!isFulfilled(table, file, demand, needed)) {
+      try {
+        for (const chunks of needed) await this.#fetch(file, chunks, demand);
+        if (demand.durable) await settler.settleFile(file);
+      } catch (thrown) {
+        const error = CargoError.from(thrown);
+        this.#o.onBroken(file, error);
+        if (error.code === 'SOURCE_FILE_CHANGED') return false;
+        await delay(RETRY_MS);
+      }
+    }
+    if (demand.durable) table.noteWrite(file);
+    return true;
+  }
+
+  async #demand(event: ContentEvent, file: number): Promise<Demand> {
+    const { table } = this.#o;
+    for (let tries = 0; tries < FALLS_ASLEEP_TRIES; tries += 1) {
+      const demand = demandOf(event, { size: table.size(file), isSparse: table.isSparse(file) });
+      if (demand !== null) return demand;
+      await delay(1);
+    }
+    return safestDemand;
+  }
+
+  /** A few requests at a time, so that another process's small read does not queue behind a whole file. */
+  async #fetch(file: number, chunks: ChunkRange, demand: Demand): Promise<void> {
+    const { fetcher, link } = this.#o;
+    if (demand.need === 'range') this.#readAhead(file, chunks);
+    for (let first = chunks.first; first < chunks.end; first += WINDOW_CHUNKS) {
+      await fetcher.fetch(file, { first, end: Math.min(first + WINDOW_CHUNKS, chunks.end) }, link);
+    }
+  }
+
+  #readAhead(file: number, chunks: ChunkRange): void {
+    const isNext = this.#lastEnds.get(file) === chunks.first;
+    this.#lastEnds.set(file, chunks.end);
+    if (isNext) this.#o.onSequential(file, chunks.end);
+  }
+}

@@ -1,0 +1,53 @@
+import { closeSync, openSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { CargoError } from '../../api/cargo-error.ts';
+import { createContentGroup } from '../../linux/fanotify.ts';
+import { tryLockExclusive } from '../../linux/flock.ts';
+import { takeGroup } from './holders.ts';
+import { Hydrator } from './hydrator.ts';
+import { bootId, expectRecord, type VolumeRecord, writeRecord } from './volume-record.ts';
+
+/** Held by the volume's hydrator for as long as it lives: there is never a second one. */
+export function lockVolume(stateDir: string): Disposable {
+  const fd = openSync(join(stateDir, 'lock'), 'a', 0o600);
+  if (tryLockExclusive(fd)) return { [Symbol.dispose]: () => closeSync(fd) };
+  closeSync(fd);
+  throw new CargoError('WRONG_PHASE', `A hydrator for ${stateDir} runs already.`);
+}
+
+/**
+ * A hydrator for a staged volume, or for one that lost its hydrator. After a boot nothing is marked, and nothing may have
+ * used the volume: what is missing is marked anew.
+ * @throws CargoError WRONG_PHASE; MIGRATION_FAILED when the volume is suspect
+ */
+export async function openVolume(stateDir: string, launcher: readonly string[]): Promise<Hydrator> {
+  const record = await expectRecord(stateDir);
+  if (record.phase === 'finished') throw new CargoError('WRONG_PHASE', `${record.path} is complete already.`);
+  if (record.phase === 'suspect') throw suspect(record);
+  const isSameBoot = record.bootId === bootId();
+  const kept = isSameBoot ? takeGroup(record.holders) : null;
+  if (kept === null && isSameBoot && record.phase === 'armed') {
+    const lost = { ...record, phase: 'suspect' as const, reason: lostReason };
+    await writeRecord(stateDir, lost);
+    throw suspect(lost);
+  }
+  const isTakenOver = kept !== null;
+  if (!isTakenOver) rmSync(join(stateDir, 'in-flight'), { force: true });
+  const group = kept ?? createContentGroup();
+  const next: VolumeRecord = {
+    ...record,
+    phase: isTakenOver && record.phase === 'armed' ? 'armed' : 'staged',
+    bootId: bootId(),
+    generation: isTakenOver ? record.generation + 1 : 0,
+    holders: isTakenOver ? record.holders : [],
+  };
+  await writeRecord(stateDir, next);
+  return new Hydrator({ stateDir, record: next, group, isTakenOver, isSameBoot, launcher });
+}
+
+const lostReason =
+  'All processes that protected it ended while content was missing: since then processes may have read zeros in place of it.';
+
+function suspect({ path, reason }: VolumeRecord): CargoError {
+  return new CargoError('MIGRATION_FAILED', `${path} is suspect: ${reason}`);
+}

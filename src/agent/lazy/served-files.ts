@@ -1,0 +1,197 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { CargoError } from '../../api/cargo-error.ts';
+import { cstring, showName } from '../../linux/libc.ts';
+import { close, openDirectoryAt } from '../../linux/open.ts';
+import { nextData, nextHole } from '../../linux/sparse.ts';
+import { Stat } from '../../linux/stat.ts';
+import { BlockCursor } from '../volume/block-cursor.ts';
+import { readFully } from '../volume/file-content.ts';
+import { isOutlined } from '../volume/file-sender.ts';
+import { FILE } from '../volume/format.ts';
+import { Manifest } from '../volume/manifest.ts';
+import { OpenRoot } from '../volume/open-root.ts';
+import { LINK, RecordView } from '../volume/record.ts';
+import { walkDirectories } from '../volume/tree.ts';
+import { openRecorded } from '../volume/tree-entry.ts';
+import type { ByteRange, ListedFile } from './entry.ts';
+
+const OPEN_FILES = 64;
+/** A file of more pieces is told with its smaller gaps filled: they are zeros either way. */
+const MOST_RANGES = 10_000;
+const Acknowledged = z.object({ acknowledged: z.string() });
+
+/**
+ * The files that the target has as outlines only, by the manifest of the last round. Their content is given out while they
+ * are exactly what the manifest says, by inode, size, mtime and ctime: anything else is SOURCE_FILE_CHANGED.
+ */
+export class ServedFiles implements Disposable {
+  readonly #root: OpenRoot;
+  readonly #manifest: Manifest;
+  /** Of file `n`: its record, and its directory's. */
+  readonly #records: number[] = [];
+  readonly #directories: number[] = [];
+  /** A directory's record → that of the directory around it. */
+  readonly #parents = new Map<number, number>();
+  readonly #open = new Map<number, number>();
+  readonly #stat = new Stat();
+  readonly #view = new RecordView();
+
+  /** `stateDir` is that of the rounds' sending side, and `contentLimit` what they were sent with. */
+  constructor(options: { path: string; stateDir: string; contentLimit: number }) {
+    const state = Acknowledged.parse(JSON.parse(readFileSync(join(options.stateDir, 'source.json'), 'utf8')));
+    this.#manifest = new Manifest(options.stateDir, state.acknowledged);
+    this.#root = OpenRoot.open({ path: options.path, isFile: false });
+    this.#collect(options);
+  }
+
+  get count(): number {
+    return this.#records.length;
+  }
+
+  list(file: number): ListedFile {
+    const fd = this.#fd(file);
+    const record = this.#record(file);
+    const { size, mtimeSeconds } = record;
+    const data = dataRanges(fd, size);
+    this.#refuseChanged(file, fd);
+    return { file, size, mtimeSeconds, data, path: this.#path(file) };
+  }
+
+  /** @throws CargoError SOURCE_FILE_CHANGED, PROTOCOL_ERROR */
+  read(file: number, offset: number, length: number): Buffer {
+    if (file >= this.count) throw new CargoError('PROTOCOL_ERROR', `There is no file ${file} to be read.`);
+    const { size } = this.#record(file);
+    if (offset + length > size) throw new CargoError('PROTOCOL_ERROR', `${this.#show(file)} is not that long.`);
+    const fd = this.#fd(file);
+    const bytes = Buffer.allocUnsafe(length);
+    const isWhole = readFully(fd, bytes, offset);
+    this.#refuseChanged(file, fd);
+    if (!isWhole) throw this.#changed(file);
+    return bytes;
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of this.#open.values()) close(fd);
+    this.#root[Symbol.dispose]();
+    this.#manifest[Symbol.dispose]();
+  }
+
+  #collect(limit: { contentLimit: number }): void {
+    const { file } = this.#manifest.tree;
+    const view = new RecordView();
+    const above: number[] = [];
+    walkDirectories(file, {
+      enter: (directory) => {
+        const parent = above.at(-1);
+        if (parent !== undefined) this.#parents.set(directory, parent);
+        above.push(directory);
+        for (const cursor = new BlockCursor(file, directory); cursor.next(view); ) {
+          if (view.type !== FILE || view.has(LINK) || !isOutlined(view, limit)) continue;
+          this.#records.push(view.offset);
+          this.#directories.push(directory);
+        }
+      },
+      leave: () => {
+        above.pop();
+      },
+    });
+  }
+
+  #record(file: number): RecordView {
+    return this.#view.moveTo(this.#manifest.tree.file, this.#records[file] ?? 0);
+  }
+
+  /** Names from the root down. */
+  #path(file: number): Buffer[] {
+    const names: Buffer[] = [Buffer.from(this.#record(file).name.subarray(0, -1))];
+    for (let at = this.#directories[file]; at !== undefined; at = this.#parents.get(at)) {
+      const { name } = this.#view.moveTo(this.#manifest.tree.file, at);
+      if (name.length > 1) names.unshift(Buffer.from(name.subarray(0, -1)));
+    }
+    return names;
+  }
+
+  #show(file: number): string {
+    return `${this.#root.path}/${this.#path(file).map(showName).join('/')}`;
+  }
+
+  #fd(file: number): number {
+    const known = this.#open.get(file);
+    if (known !== undefined) {
+      this.#open.delete(file);
+      this.#open.set(file, known);
+      return known;
+    }
+    const fd = this.#openFile(file);
+    for (const [oldest, oldFd] of this.#open) {
+      if (this.#open.size < OPEN_FILES) break;
+      close(oldFd);
+      this.#open.delete(oldest);
+    }
+    this.#open.set(file, fd);
+    return fd;
+  }
+
+  #openFile(file: number): number {
+    const names = this.#path(file);
+    const last = cstring(names.pop() ?? Buffer.alloc(0));
+    let directory = this.#root.fd;
+    try {
+      for (const name of names) {
+        const next = openDirectoryAt(directory, cstring(name));
+        if (directory !== this.#root.fd) close(directory);
+        directory = next;
+      }
+      const fd = openRecorded(directory, last, this.#record(file));
+      if (fd === null) throw this.#changed(file);
+      return fd;
+    } catch (cause) {
+      throw cause instanceof CargoError ? cause : this.#changed(file, cause);
+    } finally {
+      if (directory !== this.#root.fd) close(directory);
+    }
+  }
+
+  #refuseChanged(file: number, fd: number): void {
+    const record = this.#record(file);
+    const stat = this.#stat.readFd(fd);
+    const isSame =
+      stat.size === record.size &&
+      stat.mtimeSeconds === record.mtimeSeconds &&
+      stat.mtimeNanoseconds === record.mtimeNanoseconds &&
+      stat.ctimeSeconds === record.ctimeSeconds &&
+      stat.ctimeNanoseconds === record.ctimeNanoseconds;
+    if (!isSame) throw this.#changed(file);
+  }
+
+  #changed(file: number, cause?: unknown): CargoError {
+    const message = `${this.#show(file)} at the source is not what it was when the move began: its content is not given out. Something else on the source's host has changed it.`;
+    return new CargoError('SOURCE_FILE_CHANGED', message, { cause });
+  }
+}
+
+function dataRanges(fd: number, size: number): ByteRange[] {
+  const ranges: ByteRange[] = [];
+  for (let at = nextData(fd, 0); at >= 0 && at < size; ) {
+    const end = Math.min(size, Math.max(at + 1, nextHole(fd, at, size)));
+    ranges.push({ start: at, end });
+    at = end >= size ? -1 : nextData(fd, end);
+  }
+  return coarsen(ranges);
+}
+
+function coarsen(ranges: ByteRange[]): ByteRange[] {
+  let coarse = ranges;
+  for (let gap = 1024 * 1024; coarse.length > MOST_RANGES; gap *= 4) {
+    const merged: ByteRange[] = [];
+    for (const range of coarse) {
+      const last = merged.at(-1);
+      if (last !== undefined && range.start - last.end <= gap) last.end = range.end;
+      else merged.push({ ...range });
+    }
+    coarse = merged;
+  }
+  return coarse;
+}

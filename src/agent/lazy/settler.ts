@@ -1,0 +1,128 @@
+import { fdatasync } from 'node:fs';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { unmarkInode } from '../../linux/fanotify.ts';
+import { openHandle } from '../../linux/file-handle.ts';
+import { isErrno } from '../../linux/libc.ts';
+import { close, O_PATH } from '../../linux/open.ts';
+import { syncFilesystemInBackground } from '../../linux/sync.ts';
+import type { ChunkRange } from './chunks.ts';
+import type { FileTable } from './file-table.ts';
+import type { FileChunks, Journal } from './journal.ts';
+import type { PlaceholderList } from './placeholders.ts';
+import type { WriteFiles } from './write-files.ts';
+
+const syncDataOf = promisify(fdatasync);
+/** Fewer files than this are synced one by one, which leaves the rest of the file system alone. */
+const FEW_FILES = 16;
+const UNMARKS_A_TURN = 100;
+
+export type SettlerParts = {
+  group: number;
+  mountFd: number;
+  table: FileTable;
+  list: PlaceholderList;
+  journal: Journal;
+  files: WriteFiles;
+  onDone: (files: number) => void;
+};
+
+/**
+ * Makes what is here durable, in this order and no other: content on the disk, then the journal, then the mark goes from
+ * files that are complete.
+ */
+export class Settler {
+  readonly #o: SettlerParts;
+  #pending = new Map<number, ChunkRange[]>();
+  readonly #isUnmarked: Uint8Array;
+  /** What is being made durable: file → end of the run that includes it. */
+  readonly #running = new Map<number, Promise<void>>();
+
+  constructor(parts: SettlerParts) {
+    this.#o = parts;
+    this.#isUnmarked = new Uint8Array(parts.table.count);
+  }
+
+  get pendingFiles(): number {
+    return this.#pending.size;
+  }
+
+  /** These chunks are here now and want to be durable some day. */
+  add(file: number, chunks: ChunkRange): void {
+    const known = this.#pending.get(file);
+    if (known === undefined) this.#pending.set(file, [chunks]);
+    else known.push(chunks);
+  }
+
+  /** Returns once everything of a file that is here is durable. */
+  async settleFile(file: number): Promise<void> {
+    await this.#running.get(file);
+    const chunks = this.#pending.get(file);
+    if (chunks === undefined) {
+      await this.#running.get(file);
+      return;
+    }
+    this.#pending.delete(file);
+    await this.#run(new Map([[file, chunks]]));
+  }
+
+  /** The same for everything that is here now. */
+  async settleAll(): Promise<void> {
+    await Promise.all(this.#running.values());
+    const batch = this.#pending;
+    this.#pending = new Map();
+    if (batch.size > 0) await this.#run(batch);
+  }
+
+  async #run(batch: Map<number, ChunkRange[]>): Promise<void> {
+    const run = this.#settle(batch);
+    for (const file of batch.keys()) this.#running.set(file, run);
+    try {
+      await run;
+    } catch (error) {
+      for (const [file, chunks] of batch) for (const range of chunks) this.add(file, range);
+      throw error;
+    } finally {
+      for (const file of batch.keys()) if (this.#running.get(file) === run) this.#running.delete(file);
+    }
+  }
+
+  async #settle(batch: Map<number, ChunkRange[]>): Promise<void> {
+    const { journal, table, mountFd } = this.#o;
+    if (batch.size <= FEW_FILES) await Promise.all([...batch.keys()].map((file) => this.#syncFile(file)));
+    else await syncFilesystemInBackground(mountFd);
+    const all: FileChunks[] = [];
+    for (const [file, ranges] of batch) for (const chunks of ranges) all.push({ file, chunks });
+    await journal.addDurable(all);
+    await this.unmark([...batch.keys()].filter((file) => table.isDone(file)));
+  }
+
+  async #syncFile(file: number): Promise<void> {
+    const opened = this.#o.files.use(file);
+    if (opened === null) return;
+    try {
+      await syncDataOf(opened.fd);
+    } finally {
+      opened.release();
+    }
+  }
+
+  /** Takes the marks from files that are done; those that have none are fine. */
+  async unmark(done: readonly number[]): Promise<void> {
+    const { group, mountFd, list, onDone } = this.#o;
+    const files = done.filter((file) => this.#isUnmarked[file] === 0);
+    for (const file of files) this.#isUnmarked[file] = 1;
+    for (const [index, file] of files.entries()) {
+      if (index % UNMARKS_A_TURN === UNMARKS_A_TURN - 1) await nextTurn();
+      this.#o.files.close(file);
+      try {
+        const fd = openHandle(mountFd, list.at(file).handle, O_PATH);
+        unmarkInode(group, fd);
+        close(fd);
+      } catch (error) {
+        if (!isErrno(error, 'ESTALE')) throw error;
+      }
+    }
+    onDone(files.length);
+  }
+}

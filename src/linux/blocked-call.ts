@@ -1,0 +1,22 @@
+import { readFileSync } from 'node:fs';
+import { isErrno } from './libc.ts';
+
+/** The system call in which a thread sleeps: its number in its own ABI, its arguments, and its stack pointer. */
+export type BlockedCall = { number: number; args: readonly number[]; stack: number };
+
+/**
+ * Reads /proc/<tid>/syscall. `running`: the thread is on its way to sleep, ask again; null: there is no such thread to be
+ * seen. Arguments above 2^53 are rounded, which flags never are.
+ */
+export function readBlockedCall(tid: number): BlockedCall | 'running' | null {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${tid}/syscall`, 'latin1').trim();
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH', 'EPERM', 'EACCES')) return null;
+    throw error;
+  }
+  if (text === 'running') return 'running';
+  const [number = -1, ...rest] = text.split(' ').map(Number);
+  return { number, args: rest.slice(0, 6), stack: rest[6] ?? 0 };
+}

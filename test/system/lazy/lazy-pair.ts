@@ -1,0 +1,122 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { armVolume, finishVolume, stageVolume, volumeStatus } from '../../../src/agent/lazy/lazy-volume.ts';
+import { connectTo, type SourceAddress } from '../../../src/agent/lazy/source-address.ts';
+import type { LazyStatus } from '../../../src/agent/lazy/status.ts';
+import { readRecord } from '../../../src/agent/lazy/volume-record.ts';
+import { receiveRound } from '../../../src/agent/volume/index.ts';
+
+export const run = promisify(execFile);
+const program = new URL('../../../bin/cargo-lazy', import.meta.url).pathname;
+
+export type PairOptions = { bwlimit?: number; waitLimitMs?: number; contentLimit?: number };
+
+/** A source tree, its server in a process of its own, and a lazy target in `directory`; all ends when disposed of. */
+export class LazyPair implements AsyncDisposable {
+  readonly directory: string;
+  readonly source: string;
+  readonly target: string;
+  readonly stateDir: string;
+  readonly #options: PairOptions;
+  #server: ChildProcess | null = null;
+
+  constructor(directory: string, options: PairOptions = {}) {
+    this.directory = fs.mkdtempSync(join(directory, 'pair-'));
+    this.source = join(this.directory, 'source');
+    this.target = join(this.directory, 'target');
+    this.stateDir = join(this.directory, 'state');
+    this.#options = options;
+    for (const path of [this.source, this.target, this.stateDir]) fs.mkdirSync(path);
+  }
+
+  get address(): SourceAddress {
+    return { kind: 'unix', path: join(this.directory, 'socket') };
+  }
+
+  async serve(): Promise<void> {
+    const { contentLimit = 65_536 } = this.#options;
+    const where = ['--root', this.source, '--state', `${this.directory}/source-state`];
+    const listen = ['--unix', join(this.directory, 'socket'), '--content-limit', String(contentLimit)];
+    const server = spawn(program, ['serve', ...where, ...listen], { stdio: ['ignore', 'pipe', 'inherit'] });
+    this.#server = server;
+    await once(server.stdout, 'data');
+  }
+
+  async endServer(): Promise<void> {
+    const server = this.#server;
+    this.#server = null;
+    if (server === null || server.exitCode !== null) return;
+    const ended = once(server, 'exit');
+    server.kill('SIGKILL');
+    await ended;
+  }
+
+  async stage(): Promise<number> {
+    const { stateDir, address, target: path } = this;
+    const socket = await connectTo(address, { want: 'round', round: 1, final: true });
+    const root = { path, isFile: false };
+    await receiveRound({ socket, root, stateDir, round: 1, signal: AbortSignal.timeout(60_000) });
+    socket.destroy();
+    const { bwlimit = null, waitLimitMs = null } = this.#options;
+    const connect = () => connectTo(address);
+    const { files } = await stageVolume({ path, stateDir, source: address, connect, bwlimit, waitLimitMs });
+    return files;
+  }
+
+  /** Served, staged and armed. */
+  async begin(): Promise<void> {
+    await this.serve();
+    await this.stage();
+    await armVolume(this.stateDir);
+  }
+
+  status(): Promise<LazyStatus> {
+    return volumeStatus(this.stateDir);
+  }
+
+  finish(limitMs = 60_000): Promise<void> {
+    return finishVolume(this.stateDir, AbortSignal.timeout(limitMs));
+  }
+
+  /** Of the hydrator; null when none runs. */
+  hydrator(): number | null {
+    for (const name of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      const command = readText(`/proc/${name}/cmdline`).split('\0');
+      if (command[1]?.endsWith('/lazy/hydrate.ts') === true && command[2] === this.stateDir) return Number(name);
+    }
+    return null;
+  }
+
+  /** SIGKILL, and gone when it returns. */
+  async kill(pid: number): Promise<void> {
+    process.kill(pid, 'SIGKILL');
+    while (/^State:\s+[^ZX]/m.test(readText(`/proc/${pid}/status`)))
+      await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+
+  async holders(): Promise<number[]> {
+    const record = await readRecord(this.stateDir);
+    return (record?.holders ?? []).map(({ pid }) => pid);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const hydrator = this.hydrator();
+    if (hydrator !== null) await this.kill(hydrator);
+    for (const pid of await this.holders()) {
+      if (readText(`/proc/${pid}/environ`).includes(`CARGO_LAZY_HOLDER=${this.stateDir}`)) await this.kill(pid);
+    }
+    await this.endServer();
+    fs.rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function readText(path: string): string {
+  try {
+    return fs.readFileSync(path, 'latin1');
+  } catch {
+    return '';
+  }
+}
