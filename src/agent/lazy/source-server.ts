@@ -3,7 +3,7 @@ import { rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { CargoError } from '../../api/cargo-error.ts';
-import { callerOf } from '../net/caller.ts';
+import { partyOf } from '../net/party.ts';
 import { sendRound } from '../volume/index.ts';
 import { serveRanges } from './range-server.ts';
 import { ServedFiles } from './served-files.ts';
@@ -45,8 +45,8 @@ export class SourceServer implements AsyncDisposable {
   async listenOnTls({ host, port, targetHostId, ...tls }: TlsOptions): Promise<number> {
     const server = createTlsServer({ ...tls, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' });
     server.on('secureConnection', (socket: TLSSocket) => {
-      const caller = callerOf(socket);
-      if (caller.kind === 'host' && caller.hostId === targetHostId) void this.#serve(socket);
+      const caller = partyOf(socket.getPeerX509Certificate()?.subjectAltName);
+      if (caller?.kind === 'host' && caller.hostId === targetHostId) void this.#serve(socket);
       else socket.destroy();
     });
     await this.#listen(server, { host, port });

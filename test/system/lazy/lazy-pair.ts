@@ -93,8 +93,7 @@ export class LazyPair implements AsyncDisposable {
   /** SIGKILL, and gone when it returns. */
   async kill(pid: number): Promise<void> {
     process.kill(pid, 'SIGKILL');
-    while (/^State:\s+[^ZX]/m.test(readText(`/proc/${pid}/status`)))
-      await new Promise((resolve) => setTimeout(resolve, 5));
+    while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 
   async holders(): Promise<number[]> {
@@ -111,6 +110,11 @@ export class LazyPair implements AsyncDisposable {
     await this.endServer();
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** A process that runs: one that only waits for its parent does not. */
+export function isRunning(pid: number): boolean {
+  return /^State:\s+[^ZX]/m.test(readText(`/proc/${pid}/status`));
 }
 
 function readText(path: string): string {

@@ -1,10 +1,8 @@
-import { createHash } from 'node:crypto';
+import { createCipheriv } from 'node:crypto';
 
 /** Bytes that look random, the same for the same seed. */
 export function bytes(seed: number, length: number): Buffer {
-  const result = Buffer.alloc(length);
-  for (let at = 0, block = 0; at < length; at += 32, block += 1) {
-    createHash('sha256').update(`${seed}/${block}`).digest().copy(result, at);
-  }
-  return result;
+  const key = Buffer.alloc(16);
+  key.writeUInt32LE(seed, 0);
+  return createCipheriv('aes-128-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(length));
 }
