@@ -14,6 +14,7 @@ import { OpenRoot } from '../../../src/agent/volume/open-root.ts';
 import { ops } from '../../../src/agent/volume/ops.ts';
 import { Stash } from '../../../src/agent/volume/stash.ts';
 import { CargoError } from '../../../src/api/cargo-error.ts';
+import { PORTABLE_FLAGS, readFlags } from '../../../src/linux/inode-flags.ts';
 import { socketPair, TreePair } from './rounds.ts';
 import { snapshot } from './snapshot.ts';
 
@@ -166,6 +167,98 @@ test('a source survives any manifest that a target claims to have', { timeout: 1
     peer.send(frameKinds.haveEnd, {});
     await expect(sent).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
   }
+});
+
+test('no operation takes a name that leads elsewhere', () => {
+  using root = OpenRoot.open({ path: pair.target, isFile: false });
+  using stash = new Stash(root);
+  const { enter, unlink, rmdir, stash: put, anchor, take, link, mkdir, small, file, symlink, node, touch } = ops;
+  for (const code of [enter, unlink, rmdir, put, anchor, take, link, mkdir, small, file, symlink, node, touch]) {
+    for (const name of ['', '.', '..', 'a/b', '/', '../x', 'nul\0', 'x'.repeat(256)]) {
+      using applier = new Applier(root, stash, () => {});
+      const bytes = Buffer.concat([named(code, Buffer.from(name)), Buffer.alloc(80)]);
+      expect(() => applier.apply(bytes, Buffer.alloc(0), () => {}), `${code} ${name}`).toThrow(/transfer protocol/);
+    }
+  }
+  expect(fs.readdirSync(pair.target)).toEqual([]);
+});
+
+const begun = Buffer.concat([named(ops.file, Buffer.from('f')), Buffer.alloc(24), Buffer.from([1]), Buffer.alloc(8)]);
+const attribute = (name: string, value: Buffer): Buffer =>
+  Buffer.concat([begun, named(ops.xattr, Buffer.from(name)), u32(value.length)]);
+const u32 = (value: number): Buffer => {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value);
+  return bytes;
+};
+const range = (...numbers: bigint[]): Buffer =>
+  Buffer.concat(
+    numbers.map((number) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64LE(number);
+      return bytes;
+    }),
+  );
+
+test.for<[string, Buffer, Buffer]>([
+  ['data of no file', Buffer.concat([Buffer.from([ops.data]), Buffer.alloc(32)]), Buffer.alloc(0)],
+  ['the end of nothing', Buffer.from([ops.done, 1]), Buffer.alloc(0)],
+  ['an attribute of nothing', Buffer.concat([named(ops.xattr, Buffer.from('user.a')), u32(0)]), Buffer.alloc(0)],
+  ['a file in a file', Buffer.concat([begun, begun]), Buffer.alloc(0)],
+  ['a block outside its file', Buffer.concat([begun, Buffer.from([ops.data]), Buffer.alloc(32)]), Buffer.alloc(0)],
+  ['more data than there are', attribute('user.a', Buffer.alloc(9)), Buffer.alloc(3)],
+  ['data that nobody asked for', attribute('user.a', Buffer.alloc(1)), Buffer.alloc(3)],
+  ['a cut-off list of ranges', attribute('cargo.reserved', Buffer.alloc(7)), Buffer.alloc(7)],
+  ['an empty range', attribute('cargo.reserved', Buffer.alloc(16)), range(5n, 0n)],
+  ['a range beyond all numbers', attribute('cargo.reserved', Buffer.alloc(16)), range(1n << 62n, 1n << 62n)],
+  ['an offset beyond all numbers', Buffer.concat([begun.subarray(0, -8), Buffer.alloc(8, 0xff)]), Buffer.alloc(0)],
+])('%s is refused', ([, opBytes, data]) => {
+  using root = OpenRoot.open({ path: pair.target, isFile: false });
+  using stash = new Stash(root);
+  using applier = new Applier(root, stash, () => {});
+  expect(() => applier.apply(opBytes, data, () => {})).toThrow(/transfer protocol/);
+});
+
+test('room for more than there is on earth is an error of the file system, and flags are only those that we know', () => {
+  using root = OpenRoot.open({ path: pair.target, isFile: false });
+  using stash = new Stash(root);
+  const huge = range(0n, 1n << 50n);
+  {
+    using applier = new Applier(root, stash, () => {});
+    expect(() => applier.apply(attribute('cargo.reserved', huge), huge, () => {})).toThrow(/EFBIG|ENOSPC/);
+  }
+  fs.rmSync(join(pair.target, 'f'));
+  using applier = new Applier(root, stash, () => {});
+  const all = Buffer.alloc(4, 0xff);
+  applier.apply(Buffer.concat([attribute('cargo.flags', all), Buffer.from([ops.done, 1])]), all, () => {});
+  const fd = fs.openSync(join(pair.target, 'f'), 'r');
+  expect(readFlags(fd) & 0xff).toBe(PORTABLE_FLAGS);
+  fs.closeSync(fd);
+});
+
+test.for<[string, FrameKind, object]>([
+  ['a base that it was not offered', frameKinds.welcome, { base: '../../../../etc/passwd' }],
+  ['operations of its own', frameKinds.ops, {}],
+  ['an acknowledgement of nothing', frameKinds.acknowledge, { state: 'x' }],
+  ['the end', frameKinds.end, {}],
+])('a target that answers with %s gets nothing', async ([, kind, body]) => {
+  fs.writeFileSync(join(pair.source, 'file'), 'content');
+  const [left, right] = await socketPair();
+  const received: Buffer[] = [];
+  right.on('data', (piece) => received.push(piece));
+  const sent = sendRound({
+    socket: left,
+    root: { path: pair.source, isFile: false },
+    stateDir: join(pair.directory, 'state'),
+    round: 1,
+    final: false,
+    bwlimit: null,
+    signal: AbortSignal.timeout(20_000),
+  });
+  new RawPeer(right).send(kind, body);
+  await expect(sent).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
+  expect(Buffer.concat(received).includes('content')).toBe(false);
+  right.destroy();
 });
 
 test('random operations do nothing outside the root, and fail as errors of ours or of the file system', () => {

@@ -1,37 +1,11 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { writeBack } from '../../../src/linux/sync.ts';
+import { Helper } from './helper-process.ts';
 import { TreePair } from './rounds.ts';
 import { snapshot } from './snapshot.ts';
-
-/** A helper process that does something to a tree until it is ended. */
-class Helper implements AsyncDisposable {
-  readonly #process: ChildProcess;
-  readonly #lines: AsyncIterator<string>;
-
-  constructor(code: string, ...args: string[]) {
-    this.#process = spawn('python3', ['-u', '-c', code, ...args], { stdio: ['pipe', 'pipe', 'inherit'] });
-    if (this.#process.stdout === null) throw new Error('no output');
-    this.#lines = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-  }
-
-  /** Sends one line and waits for the answer. */
-  async ask(line: string): Promise<void> {
-    this.#process.stdin?.write(`${line}\n`);
-    await this.#lines.next();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    const ended = once(this.#process, 'exit');
-    this.#process.kill('SIGKILL');
-    await ended;
-  }
-}
 
 const mmapWriter = `
 import mmap, sys
@@ -129,66 +103,3 @@ while True:
   await pair.round({ final: true });
   expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
 });
-
-const swapper = `
-import os, sys
-os.chdir(sys.argv[1]); sys.stdin.readline(); print('on')
-while True:
-    try:
-        os.rename('dir', 'real'); os.rename('link', 'dir'); os.rename('dir', 'link'); os.rename('real', 'dir')
-        os.rename('file', 'kept'); os.rename('file-link', 'file'); os.rename('file', 'file-link'); os.rename('kept', 'file')
-    except OSError: pass
-`;
-
-function plantSwapped(tree: string, outside: string): void {
-  fs.mkdirSync(join(tree, 'dir'));
-  fs.writeFileSync(join(tree, 'dir/secret'), 'mine');
-  fs.writeFileSync(join(tree, 'file'), 'mine');
-  fs.symlinkSync(outside, join(tree, 'link'));
-  fs.symlinkSync(join(outside, 'secret'), join(tree, 'file-link'));
-}
-
-test('a source that swaps its names for symlinks gives nothing away from outside', async () => {
-  using pair = new TreePair();
-  const outside = join(pair.directory, 'outside');
-  fs.mkdirSync(outside);
-  fs.writeFileSync(join(outside, 'secret'), 'TOP-SECRET');
-  plantSwapped(pair.source, outside);
-  await using attacker = new Helper(swapper, pair.source);
-  await attacker.ask('go');
-  for (let round = 0; round < 6; round += 1) {
-    await pair.round();
-    const found = execFileSync('find', [pair.target, '-type', 'f', '-exec', 'cat', '{}', '+'], { encoding: 'utf8' });
-    expect(found).not.toContain('TOP-SECRET');
-  }
-});
-
-test('a target whose names are swapped for symlinks while it receives is not left', async () => {
-  using pair = new TreePair();
-  const outside = join(pair.directory, 'outside');
-  fs.mkdirSync(outside);
-  fs.writeFileSync(join(outside, 'secret'), 'keep me');
-  const before = snapshot(outside);
-  plantSwapped(pair.target, outside);
-  await using attacker = new Helper(swapper, pair.target);
-  await attacker.ask('go');
-  for (let round = 0; round < 6; round += 1) {
-    pair.forget();
-    fs.mkdirSync(join(pair.source, 'dir'), { recursive: true });
-    for (const name of ['dir/secret', 'file', `dir/new-${round}`]) {
-      fs.writeFileSync(join(pair.source, name), `from the source ${round}`);
-    }
-    await pair.attempt();
-    if (!fs.existsSync(join(pair.target, 'link'))) plantAgain(pair.target, outside);
-    expect(snapshot(outside)).toEqual(before);
-  }
-});
-
-function plantAgain(tree: string, outside: string): void {
-  try {
-    fs.symlinkSync(outside, join(tree, 'link'));
-    fs.symlinkSync(join(outside, 'secret'), join(tree, 'file-link'));
-  } catch (error) {
-    if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
-  }
-}
