@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -72,8 +73,11 @@ async function runControl({ file, edits, cell, says }: Control, signal: AbortSig
       signal,
       killSignal: 'SIGTERM',
     });
-    child.on('error', () => undefined); // aborted: told by what it printed up to then
-    return says.exec(await text(child.stdout))?.[0] ?? null;
+    child.on('error', () => undefined); // aborted: it takes its lab down and ends
+    const [said] = await Promise.all([text(child.stdout), once(child, 'close')]);
+    const caught = says.exec(said)?.[0] ?? null;
+    if (caught === null) console.log(said);
+    return caught;
   } finally {
     rmSync(copy, { recursive: true, force: true });
   }

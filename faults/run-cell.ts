@@ -34,7 +34,7 @@ export async function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
   try {
     await judge(bench, cell, result);
   } catch (error) {
-    result.faults.push(error instanceof Error ? error.message : String(error));
+    result.faults.push(saidBy(error));
   }
   result.tookMs = Math.round(performance.now() - began);
   return result;
@@ -51,12 +51,19 @@ async function judge(bench: Bench, cell: Cell, result: CellResult): Promise<void
   result.ended = migration.phase;
   const hasMoved = migration.phase === 'completed';
   if (hasMoved) bench.home = roles.target;
-  result.faults.push(...(await client.verdict(bench.home)));
+  const judges = [
+    () => client.verdict(bench.home),
+    () => bench.recorder.verdict(),
+    () => (cell.isDoomed ? undoom(bench, roles.target) : Promise.resolve()).then(() => []),
+    () => leftovers(bench, before, roles, hasMoved),
+  ];
+  for (const ask of judges) result.faults.push(...(await ask().catch((error: unknown) => [saidBy(error)])));
   result.pauseMs = Math.round(client.longestPauseMs());
-  result.faults.push(...(await bench.recorder.verdict()));
-  if (cell.isDoomed) await undoom(bench, roles.target);
-  result.faults.push(...(await leftovers(bench, before, roles, hasMoved)));
   bench.stops.clear();
+}
+
+function saidBy(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The migration when it has ended, with its source released where it arrived. */
