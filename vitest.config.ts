@@ -15,7 +15,7 @@ const real = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['test/unit/**/*.test.ts'], testTimeout: 20_000 } },
+      { test: { name: 'unit', include: ['test/{unit,model}/**/*.test.ts'], testTimeout: 20_000 } },
       { test: { name: 'kernel', include: ['test/system/{volume,agent,lazy}/**/*.test.ts'], ...real } },
       { test: { name: 'lab', include: ['test/system/{lab,faults}/**/*.test.ts'], ...real } },
       {

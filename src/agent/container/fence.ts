@@ -1,13 +1,11 @@
-import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { clearStaged, stagedContainer } from './abandon.ts';
 import { migrationMark, shortId } from './definition-parts.ts';
-import { closeGate, type GateMove, isAside } from './gate.ts';
+import { closeGate, type GateMove, notAside } from './gate.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
-
-const POLL_MS = 50;
+import { shutDown } from './shut-down.ts';
 
 /**
  * This host was given up and the container goes on at the source. The permit is refused for ever before anything else
@@ -27,10 +25,9 @@ export async function fence(
   const container = await stagedContainer(engine, context, target);
   if (container === null || keptAs === null) return { keptAs: null, removed: await clearStaged(engine, context) };
   await engine.setRestartPolicy(container.Id, { Name: 'no' }, context.signal);
-  await killed(engine, container, context.signal);
+  await shutDown(engine, container.Id, context);
   if (container.Name !== `/${keptAs}`) await engine.rename(container.Id, keptAs, context.signal);
-  await closeGate(await missing(target.gate));
-  await closeGate(await missing(volumeMoves(context, container, input.lostTo)));
+  await closeGate(await notAside(volumeMoves(context, container, input.lostTo)));
   return { keptAs, removed: [] };
 }
 
@@ -47,20 +44,4 @@ function volumeMoves(context: StepContext, container: ContainerInspect, lostTo: 
   return volumes
     .filter(({ Source }) => ours.has(Source))
     .map(({ Source }) => ({ from: Source, to: `${Source}${suffix}` }));
-}
-
-/** Those that an earlier call has not moved, or that have stood aside since the container was staged. */
-async function missing(moves: readonly GateMove[]): Promise<GateMove[]> {
-  const standing: GateMove[] = [];
-  for (const move of moves) if (!(await isAside(move))) standing.push(move);
-  return standing;
-}
-
-async function killed(engine: Engine, { Id }: ContainerInspect, signal: AbortSignal): Promise<void> {
-  for (;;) {
-    const { State } = await engine.inspect(Id, signal);
-    if (!State.Running) return;
-    await engine.kill(Id, signal);
-    await delay(POLL_MS, undefined, { signal });
-  }
 }

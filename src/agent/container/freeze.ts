@@ -43,6 +43,8 @@ export async function freeze(
   if (stopped.Name !== `/${frozen.movedAs}`) await engine.rename(frozen.containerId, frozen.movedAs, signal);
   await reach('source.freeze.renamed');
   await closeGate(frozen.movedAside);
+  // Somebody may have started it by hand before the gate was closed; from now on nobody can.
+  await stop(engine, frozen.containerId, signal);
   const exitCode = frozen.wasRunning ? stopped.State.ExitCode : null;
   const bases = basesOf(definition, frozen, context.migrationId);
   return { movedAs: frozen.movedAs, exitCode, forced, stopMs, bases };

@@ -79,9 +79,15 @@ export async function openGate(moves: readonly GateMove[]): Promise<void> {
   }
 }
 
-/** Whether the move has been done and not undone. */
-export async function isAside({ from, to }: GateMove): Promise<boolean> {
-  return (await isDirectory(to)) && !(await isDirectory(from));
+/** Those that are still to be done: what stands aside already, or was removed with its container, is left out. */
+export async function notAside(moves: readonly GateMove[]): Promise<GateMove[]> {
+  const found: GateMove[] = [];
+  for (const move of moves) {
+    const [here, there] = [await isDirectory(move.from), await isDirectory(move.to)];
+    const isGone = !here && !(await isDirectory(dirname(move.from)));
+    if (!isGone && (here || !there)) found.push(move);
+  }
+  return found;
 }
 
 /**

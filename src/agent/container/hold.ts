@@ -1,21 +1,18 @@
 import type { Engine } from '../docker/index.ts';
 import type { MigrationRecord } from '../migrations/record.ts';
 import type { StepContext } from '../migrations/step-context.ts';
-import { closeGate, openGate } from './gate.ts';
+import { closeGate, notAside, openGate } from './gate.ts';
 import { targetOf, updateTarget } from './records.ts';
 
-/**
- * Whether a container of this host may have been given up without this host's knowing: it has been told to start here,
- * and the migration isn't over.
- */
+/** Whether a container arrived here by a migration that isn't over: it may have been given up without this host's knowing. */
 export function mayBeLost({ target }: MigrationRecord): boolean {
-  return target !== null && target.permit === 'used' && target.gate.length > 0;
+  return target !== null && target.gate.length > 0;
 }
 
 /**
- * Closes the gate of a container before Docker starts, so that no restart policy brings it up before the server has
- * said that this host is its home still. To be called only while Docker is down. Recorded first: what is held is let go
- * by `letGo`, or fenced.
+ * Closes the gate of a container before Docker starts, so that neither a restart policy nor anybody's hand brings it up
+ * before the server has said that this host is its home still. To be called only while Docker is down. One that had
+ * been told to start is recorded first: it is let go by `letGo`, or fenced.
  */
 export async function hold(
   record: MigrationRecord,
@@ -23,8 +20,10 @@ export async function hold(
 ): Promise<void> {
   const { target } = record;
   if (target === null) return;
-  await update((known) => ({ ...known, target: known.target && { ...known.target, held: true } }));
-  await closeGate(target.gate);
+  if (target.permit === 'used') {
+    await update((known) => ({ ...known, target: known.target && { ...known.target, held: true } }));
+  }
+  await closeGate(await notAside(target.gate));
 }
 
 /**

@@ -3,14 +3,16 @@ import { CargoError } from '../../api/cargo-error.ts';
 import type { Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { targetOf, updateTarget } from './records.ts';
+import { shutDown } from './shut-down.ts';
 import { start } from './start.ts';
 
 /** For a container whose start nobody saw the end of; as long as the longest that a start is waited for. */
 const HEALTH_TIMEOUT_MS = 900_000;
 
 /**
- * Refuses the permit for ever, durable on return: from then on nothing starts the container here. Docker isn't needed
- * for that unless the permit was used.
+ * Refuses the permit for ever, durable on return: from then on nothing starts the container here. Where the permit was
+ * used, a container that came up and isn't well may run on: its gate closes and it is killed before this is answered,
+ * for the source starts then. Docker isn't needed unless the permit was used.
  * @throws CargoError TARGET_STARTED when the container has come up here: from then on the data here is the newer one
  */
 export async function refuse(engine: Engine, context: StepContext): Promise<StepOutput<'refuse'>> {
@@ -20,7 +22,9 @@ export async function refuse(engine: Engine, context: StepContext): Promise<Step
       'the container has been started on the target host: it can only go on there',
     );
   }
-  await updateTarget(context, () => ({ permit: 'refused' }));
+  const { permit, containerId } = targetOf(context);
+  await updateTarget(context, () => ({ permit: 'refused', held: false }));
+  if (permit !== 'unused' && containerId !== null) await shutDown(engine, containerId, context);
   return {};
 }
 

@@ -15,6 +15,7 @@ import { closeGate, stagedGate } from './gate.ts';
 import { resolved } from './host-paths.ts';
 import { ensureNetworks } from './networks.ts';
 import { adding, definitionOf, emptyTarget, targetOf, updateTarget } from './records.ts';
+import { shutDown } from './shut-down.ts';
 import { ensureBindPath, ensureVolume } from './target-data.ts';
 
 /** From looking whether a place is free until a container refers to it, no other migration may look. */
@@ -46,7 +47,17 @@ export async function stage(
   const gate = await stagedGate(engine, created.Id, context);
   await updateTarget(context, () => ({ gate }));
   await closeGate(gate);
+  const { State } = await engine.inspect(created.Id, context.signal);
+  if (State.Running) {
+    await shutDown(engine, created.Id, context);
+    throw startedByHand(definition.name);
+  }
   return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
+}
+
+function startedByHand(name: string): CargoError {
+  const message = `${name} was started by hand on the target host while it was being made: migrate it again`;
+  return new CargoError('MIGRATION_FAILED', message);
 }
 
 async function occupy(

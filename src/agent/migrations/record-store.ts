@@ -44,7 +44,7 @@ export class RecordStore {
       if (entry?.kind === 'damaged')
         log.error({ migration: id, path: entry.path }, 'the record of a migration is damaged');
     }
-    return new RecordStore(root, entries, reserve, await OverList.open(`${root}.over`));
+    return new RecordStore(root, entries, reserve, await OverList.open(join(root, '.over')));
   }
 
   directory(id: string): string {

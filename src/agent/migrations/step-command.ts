@@ -1,4 +1,4 @@
-import { agentSteps, type StepCommand } from '../../api/agent-steps.ts';
+import { agentSteps, type StepCommand, type StepName } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { MigrationRecord } from './record.ts';
 
@@ -17,6 +17,24 @@ export function parseStepInput(key: string, { step, input }: StepCommand): unkno
   throw new CargoError('BAD_REQUEST', `the input of step ${step} is not as it should be`, {
     details: parsed.error.issues,
   });
+}
+
+/** Steps that lead forward, and the one that has ended them for good once it is done. */
+const endedBy: Partial<Record<StepName, StepName>> = {
+  serve: 'thaw',
+  freeze: 'thaw',
+  stage: 'refuse',
+  copy: 'refuse',
+};
+
+/**
+ * Whether a command comes after the way back was gone: one that was held up on its way must not stop a source that runs
+ * again, nor fill a target that was cleared.
+ */
+export function isTooLate({ outcomes, target }: MigrationRecord, step: StepName): boolean {
+  const end = endedBy[step];
+  if (end === undefined) return false;
+  return outcomes[end]?.state === 'done' || (end === 'refuse' && target?.permit === 'refused');
 }
 
 /** Why the record of a migration may not be dropped yet, or null: whatever can still be undone needs it. */

@@ -8,7 +8,7 @@ import { reach } from '../../faults/reach.ts';
 import type { MigrationRecord, StepOutcome } from './record.ts';
 import type { RecordStore } from './record-store.ts';
 import { Serial } from './serial.ts';
-import { parseStepInput, reasonToKeep } from './step-command.ts';
+import { isTooLate, parseStepInput, reasonToKeep } from './step-command.ts';
 import type { SourcePeer, StepContext, StepHandlers } from './step-context.ts';
 
 /**
@@ -69,6 +69,9 @@ export class StepRunner {
       const outcome = record.outcomes[key];
       const isAnswered = outcome !== undefined && (outcome.state === 'done' || outcome.epoch >= epoch);
       if (running?.key === key || isAnswered) return this.report(id, key);
+      if (isTooLate(record, step)) {
+        throw new CargoError('MIGRATION_OVER', `migration ${id} was undone on this host: ${step} comes too late`);
+      }
       if (running !== undefined && !overriding.has(step)) {
         throw new CargoError('WRONG_PHASE', `step ${running.key} of migration ${id} still runs`);
       }

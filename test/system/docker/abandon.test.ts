@@ -108,6 +108,23 @@ test.each([
   expect(target.docker('ps', '-aq')).toBe('');
 });
 
+test('a container that is not well and runs on is ended, for good, before its permit counts as refused', async () => {
+  const { target } = pair;
+  const health = ['--health-cmd', 'false', '--health-interval', '1s', '--health-retries', '1', '--restart', 'always'];
+  const move = await begun(...health, IMAGE, ...WAITING);
+  await stage(move);
+  await expect(target.step(move.id, 'start', { healthTimeoutMs: 3000 })).rejects.toMatchObject({
+    code: 'CONTAINER_UNHEALTHY',
+  });
+  expect(target.docker('ps', '-q'), 'control: it runs on').not.toBe('');
+
+  await target.step(move.id, 'refuse', {});
+  expect(target.docker('ps', '-q'), 'the source starts now').toBe('');
+  expect(target.tryExec('docker', 'start', move.definition.name).status).not.toBe(0);
+  await target.step(move.id, 'abandon', {});
+  expect(target.docker('ps', '-aq')).toBe('');
+});
+
 test('a start that was interrupted after it used the permit goes on', async () => {
   const { target } = pair;
   const move = await begun();

@@ -1,4 +1,5 @@
-import { readdir } from 'node:fs/promises';
+import { appendFile, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import type { MigrationRecord } from '../../../../src/agent/migrations/record.ts';
@@ -260,7 +261,7 @@ test.each<[string, Partial<MigrationRecord>]>([
   await records.update('m1', (record) => ({ ...record, ...part }));
   await runner.forget('m1');
   await runner.forget('m1');
-  expect(await readdir(root.path)).toEqual(['.reserve']);
+  expect(await readdir(root.path)).toEqual(['.over', '.reserve']);
 });
 
 test('a migration is not forgotten while a step runs', async () => {
@@ -271,4 +272,70 @@ test('a migration is not forgotten while a step runs', async () => {
   await stuck.begun;
   await expect(runner.forget('m1')).rejects.toMatchObject({ code: 'WRONG_PHASE' });
   await runner.close(1_000);
+});
+
+/** Commands that were held up on their way. */
+const held: [StepName, unknown][] = [
+  ['freeze', { movedTo: 'h2', force: false }],
+  ['copy', { round: 1, final: false, bwlimit: null }],
+  ['start', { healthTimeoutMs: 1 }],
+  ['thaw', {}],
+  ['refuse', {}],
+];
+
+test('a migration that is over is never begun anew, also after the agent was restarted', async () => {
+  await using root = await temporaryDirectory();
+  const { runner, records } = await runnerIn(root.path, {});
+  await runner.start('m1', 'abandon', command('abandon', 3));
+  await finished(runner, 'abandon');
+  await runner.forget('m1');
+  const after = await runnerIn(root.path, {});
+  for (const { runner: late, records: kept } of [{ runner, records }, after]) {
+    for (const [step, input] of held) {
+      await expect(late.start('m1', step, command(step, 9, input)), step).rejects.toMatchObject({
+        code: 'MIGRATION_OVER',
+      });
+    }
+    expect(await late.start('m1', 'abandon', command('abandon', 9))).toMatchObject({ state: 'done' });
+    expect(kept.find('m1')).toBeNull();
+    await expect(kept.create('m1')).rejects.toMatchObject({ code: 'MIGRATION_OVER' });
+  }
+});
+
+test('control: a migration that nobody forgot here is begun by the same command', async () => {
+  await using root = await temporaryDirectory();
+  const { runner } = await runnerIn(root.path, {});
+  expect(await runner.start('m1', 'thaw', command('thaw', 9))).toMatchObject({ state: 'running' });
+  await finished(runner, 'thaw');
+});
+
+test('an unfinished last line of the migrations that are over costs that line alone', async () => {
+  await using root = await temporaryDirectory();
+  const { runner } = await runnerIn(root.path, {});
+  for (const id of ['m1', 'm2']) {
+    await runner.start(id, 'abandon', command('abandon', 1));
+    await runner.wait(id, 'abandon', 5_000, never);
+    await runner.forget(id);
+    if (id === 'm1') await appendFile(join(root.path, '.over'), '{"id":"m3","outc');
+  }
+  const { records } = await runnerIn(root.path, {});
+  expect(['m1', 'm2', 'm3'].map((id) => records.ended(id) !== null)).toEqual([true, true, false]);
+});
+
+test('a freeze that arrives when the source was thawed is refused', async () => {
+  await using root = await temporaryDirectory();
+  const { runner } = await runnerIn(root.path, {});
+  await runner.start('m1', 'thaw', command('thaw', 1));
+  await finished(runner, 'thaw');
+  const freeze = command('freeze', 1, { movedTo: 'h2', force: false });
+  await expect(runner.start('m1', 'freeze', freeze)).rejects.toMatchObject({ code: 'MIGRATION_OVER' });
+});
+
+test('a copy that arrives when the target has refused is refused', async () => {
+  await using root = await temporaryDirectory();
+  const { runner } = await runnerIn(root.path, {});
+  await runner.start('m1', 'refuse', command('refuse', 1));
+  await finished(runner, 'refuse');
+  const copy = command('copy', 1, { round: 1, final: false, bwlimit: null });
+  await expect(runner.start('m1', 'copy-1', copy)).rejects.toMatchObject({ code: 'MIGRATION_OVER' });
 });
