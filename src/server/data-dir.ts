@@ -12,11 +12,17 @@ export type DataDir = {
   readToken: string;
   joinToken: string;
   database: string;
+  /** Unix socket on which a server that runs hands out a snapshot of its database. */
+  backupSocket: string;
 };
 
 export async function prepareDataDir(path: string): Promise<DataDir> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   await chmod(path, 0o700);
+  return dataDirAt(path);
+}
+
+export function dataDirAt(path: string): DataDir {
   return {
     ca: join(path, 'ca.pem'),
     caKey: join(path, 'ca.key'),
@@ -26,6 +32,7 @@ export async function prepareDataDir(path: string): Promise<DataDir> {
     readToken: join(path, 'read-token'),
     joinToken: join(path, 'join-token'),
     database: join(path, 'cargo.db'),
+    backupSocket: join(path, 'backup.sock'),
   };
 }
 

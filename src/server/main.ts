@@ -3,6 +3,8 @@ import { Command, CommanderError, Option } from 'commander';
 import { CargoError } from '../api/cargo-error.ts';
 import { failures } from '../api/failures.ts';
 import { version } from '../version.ts';
+import { backUp } from './backup/back-up.ts';
+import { restore } from './backup/restore.ts';
 import { parseCertificateLife } from './certificate-life.ts';
 import { type ListenAddress, parseListenAddress, requireLoopback } from './listen-address.ts';
 import { createLog } from './log.ts';
@@ -47,7 +49,36 @@ function program(): Command {
     )
     .exitOverride()
     .showHelpAfterError('(see cargo-server --help)')
-    .action(run);
+    .action(run)
+    .addCommand(backupCommand())
+    .addCommand(restoreCommand());
+}
+
+function backupCommand(): Command {
+  return new Command('backup')
+    .description('write all that the server is to one file, also while it runs; the file holds its CA and tokens')
+    .requiredOption('--to <file>', 'the backup; replaced if it is there')
+    .exitOverride()
+    .action(async ({ to }: { to: string }, command: Command) => {
+      const { dataDir } = command.optsWithGlobals<{ dataDir: string }>();
+      await backUp(dataDir, to);
+      process.stdout.write(
+        `${to} holds the backup of ${dataDir}, with its CA and its tokens: keep it where nobody else reads it\n`,
+      );
+    });
+}
+
+function restoreCommand(): Command {
+  return new Command('restore')
+    .description('make a data directory what a backup holds; start the server on it afterwards')
+    .requiredOption('--from <file>', 'the backup')
+    .option('--force', 'also where the data directory holds something: it is replaced')
+    .exitOverride()
+    .action(async ({ from, force }: { from: string; force?: true }, command: Command) => {
+      const { dataDir } = command.optsWithGlobals<{ dataDir: string }>();
+      await restore(from, dataDir, { force: force === true });
+      process.stdout.write(`${dataDir} holds what ${from} held; see operations.md for what to look at\n`);
+    });
 }
 
 async function run(options: Options): Promise<void> {

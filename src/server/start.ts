@@ -5,6 +5,7 @@ import { loadApiTokens } from './auth/api-tokens.ts';
 import { FailedAttempts } from './auth/failed-attempts.ts';
 import { makeFirstJoinToken } from './auth/first-join-token.ts';
 import { JoinTokens } from './auth/join-tokens.ts';
+import { serveSnapshots } from './backup/snapshot-socket.ts';
 import { buildServer, renewServer, type Transport } from './build-server.ts';
 import { prepareDataDir, removeLeftovers } from './data-dir.ts';
 import { Enrolment } from './hosts/enrolment.ts';
@@ -18,6 +19,7 @@ import { loadAuthority } from './pki/authority.ts';
 import { type Credentials, loadServerCertificate, serverNames } from './pki/server-certificate.ts';
 import { endOf, keepServerRenewed } from './pki/server-renewal.ts';
 import type { App, ServerParts } from './routes/app.ts';
+import { serverTerm } from './store/restored.ts';
 import { SqliteStore } from './store/sqlite-store.ts';
 
 export type StartOptions = {
@@ -50,12 +52,14 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const apiTokens = await loadApiTokens(dir);
   await makeFirstJoinToken(store, joinTokens, dir);
 
-  const agents = undo.adopt(new AgentClient(credentials), (client) => client.close());
+  const term = await serverTerm(store);
+  const agents = undo.adopt(new AgentClient(credentials, term), (client) => client.close());
   const ask = agents.containers.bind(agents);
   const revocations = await Revocations.load(store);
   const hosts = undo.adopt(new HostRegistry({ store, ask, revocations, log }), (registry) => registry.close());
   await hosts.load();
-  const migrations = undo.adopt(createMigrations({ store, hosts, agents, log }), (service) => service.close());
+  const records = agents.records.bind(agents);
+  const migrations = undo.adopt(createMigrations({ store, hosts, agents, records, log }), (service) => service.close());
   const closing = new AbortController();
   let shown = credentials;
   const metrics = new Metrics({ hosts, migrations, certificateEnd: () => endOf(shown) }, closing.signal);
@@ -73,9 +77,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
     failedTokens: new FailedAttempts(),
     failedJoins: new FailedAttempts(),
     caPem: authority.pem,
+    term,
     closing: closing.signal,
   };
 
+  undo.use(await serveSnapshots(dir.backupSocket, store));
   const { app, address } = await listen(undo, parts, { kind: 'tls', credentials }, options.listen);
   const plain = options.plainHttp && (await listen(undo, parts, { kind: 'plain' }, options.plainHttp));
   const renew = (): Promise<Credentials> => loadServerCertificate(dir, authority, names);

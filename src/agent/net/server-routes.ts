@@ -8,7 +8,10 @@ const MigrationParams = z.object({ id: z.string() });
 const WaitQuery = z.object({ waitMs: z.coerce.number().int().min(0).max(60_000).default(0) });
 
 /** What the server alone may ask. */
-export function addServerRoutes(server: AgentServer, { view, container, steps, trust }: AgentServerParts): void {
+export function addServerRoutes(
+  server: AgentServer,
+  { view, container, records, steps, trust }: AgentServerParts,
+): void {
   server.register(async (routes) => {
     routes.addHook('onRequest', onlyServer(trust));
     routes.get('/v1/facts', (_request, reply) => view.facts(whileConnected(reply)));
@@ -22,6 +25,7 @@ export function addServerRoutes(server: AgentServer, { view, container, steps, t
       container.preflight(PreflightRequest.parse(request.body), whileConnected(reply)),
     );
 
+    routes.get('/v1/migrations', () => ({ migrations: records.whole() }));
     routes.put('/v1/migrations/:id/steps/:key', (request) => {
       const { id, key } = StepParams.parse(request.params);
       return steps.start(id, key, StepCommand.parse(request.body));

@@ -1,6 +1,6 @@
 import { errors, type Pool } from 'undici';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
-import type { Host } from '../../api/host.ts';
+import { type Host, TERM_HEADER } from '../../api/host.ts';
 
 export type AgentRequest = {
   method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -8,6 +8,8 @@ export type AgentRequest = {
   body?: unknown;
   /** How long the agent may take to answer, ms. */
   limitMs: number;
+  /** Of the server that calls. */
+  term?: number;
 };
 
 /**
@@ -35,9 +37,11 @@ async function exchange(pool: Pool, host: Host, request: AgentRequest, signal: A
     signal,
     headersTimeout: request.limitMs,
     bodyTimeout: request.limitMs,
-    ...(request.body === undefined
-      ? {}
-      : { body: JSON.stringify(request.body), headers: { 'content-type': 'application/json' } }),
+    headers: {
+      [TERM_HEADER]: String(request.term ?? 0),
+      ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
   });
   const text = await body.text();
   const json = parseJson(text);

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
+import { type AgentRecord, AgentRecords } from '../../api/agent-records.ts';
 import {
   agentSteps,
   DescribeResponse,
@@ -34,8 +35,11 @@ type StepOptions = { signal: AbortSignal; onProgress: (progress: StepProgress) =
 /** The agents over mutual TLS. Each is believed only if its certificate is that of the host that is meant. */
 export class AgentClient implements Agents {
   readonly #connections: AgentConnections;
+  readonly #term: number;
 
-  constructor(credentials: Credentials) {
+  /** `term`: of this server, see HeartbeatAnswer. */
+  constructor(credentials: Credentials, term = 0) {
+    this.#term = term;
     this.#connections = new AgentConnections(credentials);
   }
 
@@ -47,6 +51,11 @@ export class AgentClient implements Agents {
   async containers(host: Host, signal: AbortSignal): Promise<ContainerSummary[]> {
     const request: AgentRequest = { method: 'GET', path: '/v1/containers', limitMs: CALL_LIMIT_MS };
     return (await this.#call(host, request, ContainersResponse, signal)).containers;
+  }
+
+  async records(host: Host, signal: AbortSignal): Promise<AgentRecord[]> {
+    const request: AgentRequest = { method: 'GET', path: '/v1/migrations', limitMs: CALL_LIMIT_MS };
+    return (await this.#call(host, request, AgentRecords, signal)).migrations;
   }
 
   describe(host: Host, container: string, signal: AbortSignal): Promise<DescribeResponse> {
@@ -117,7 +126,11 @@ export class AgentClient implements Agents {
   }
 
   async #call<T>(host: Host, request: AgentRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
-    return check(host, schema, await callAgent(this.#connections.to(host), host, request, signal));
+    return check(
+      host,
+      schema,
+      await callAgent(this.#connections.to(host), host, { ...request, term: this.#term }, signal),
+    );
   }
 }
 

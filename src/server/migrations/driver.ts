@@ -66,6 +66,7 @@ export class Driver {
     } catch (thrown) {
       this.#shutdown.throwIfAborted();
       const error = this.#signal.aborted ? CargoError.from(this.#signal.reason) : CargoError.from(thrown);
+      if (beyondRetry.has(error.code)) throw error;
       this.#ports.log.warn({ migration: this.#id, code: error.code, err: error }, 'migration is rolled back');
       const failure: Failure = { code: error.code, message: error.message, details: error.details };
       await this.#update({ undoing: failure, activity: 'rolling back' });
@@ -384,8 +385,11 @@ export class Driver {
 
 /** The host is none of Cargo's any more. */
 const removed: ReadonlySet<string> = new Set(['HOST_NOT_FOUND', 'HOST_REMOVED']);
-/** Whatever is tried, these don't pass: that, or its agent obeys another server. */
-const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER']);
+/**
+ * Whatever is tried, these don't pass, and no conclusion may be drawn from them: the host is none of Cargo's any more, its
+ * agent obeys a newer server, or has heard more of this migration than the Store knows.
+ */
+const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER', 'STALE_EPOCH']);
 
 /**
  * `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. `quiet`: the

@@ -5,7 +5,7 @@ import type { Host } from '../../api/host.ts';
 import {
   busyPhases,
   type FailoverOptions,
-  type MigrateOptions,
+  MigrateOptions,
   type Migration,
   openPhases,
   type Phase,
@@ -14,20 +14,30 @@ import {
   type Side,
 } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
+import { forgetRestore, wasRestored } from '../store/restored.ts';
 import type { Store } from '../store/store.ts';
 import { DEFAULT_PATIENCE, Driver, type Patience } from './driver.ts';
 import { completeMigration } from './failover.ts';
+import { Holds } from './holds.ts';
 import { HostUse } from './host-use.ts';
 import { LiveProgress } from './live-progress.ts';
 import { MigrationStore } from './migration-store.ts';
-import { makePlan, type Planned, refuseBlocked } from './planner.ts';
+import { basesFor, blankPlan, makePlan, type Planned, refuseBlocked } from './planner.ts';
 import type { Agents, Hosts } from './ports.ts';
-import { type StoredMigration, toView } from './record.ts';
+import { type AskRecords, Rebuilder } from './rebuild.ts';
+import { hasWork, type StoredMigration, toView } from './record.ts';
 import { decideRecovery, isHomeAtTarget } from './recover.ts';
 import type { MigrationService } from './service.ts';
 import { Verifications } from './verifications.ts';
 
-export type MigrationsPorts = { store: Store; hosts: Hosts; agents: Agents; log: Logger; patience?: Patience };
+export type MigrationsPorts = {
+  store: Store;
+  hosts: Hosts;
+  agents: Agents;
+  log: Logger;
+  patience?: Patience;
+  records?: AskRecords;
+};
 
 export type Migrations = MigrationService & {
   /** Takes every open migration up again; called once, when the server starts. */
@@ -39,7 +49,7 @@ export type Migrations = MigrationService & {
 type Running = { live: LiveProgress; cancel: AbortController; halt: AbortController; done: Promise<void> };
 
 export function createMigrations(wired: MigrationsPorts): Migrations {
-  const { store, hosts, agents, log, patience = DEFAULT_PATIENCE } = wired;
+  const { store, hosts, agents, log, patience = DEFAULT_PATIENCE, records = async () => [] } = wired;
   const migrations = new MigrationStore(store);
   const ports = { hosts, agents, migrations, log, patience };
   const hostUse = new HostUse(migrations);
@@ -48,6 +58,27 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   const shutdown = new AbortController();
   /** Migrations that somebody is ending just now, by failover or recover. */
   const ending = new Set<string>();
+  const holds = new Holds(store);
+  const resumed = Promise.withResolvers<void>();
+  const rebuilder = new Rebuilder({
+    ...{ hosts, migrations, holds, log, signal: shutdown.signal, drive },
+    ask: records,
+    isDriven: (id) => running.has(id),
+    begin: async (id, definition, source, target) => {
+      const bases = basesFor(definition, await migrations.basesOf(target.id));
+      const options = MigrateOptions.parse({ container: definition.name, target: target.name });
+      return {
+        ...newMigration({ plan: blankPlan(definition, source, target), definition, source, target, bases }, options),
+        id,
+      };
+    },
+  });
+
+  /** Before the first migration from or to a host begins: it may have records of one that the Store has lost. */
+  async function hearFirst(host: Host, signal: AbortSignal): Promise<void> {
+    if (rebuilder.hasHeard(host.id)) return;
+    await rebuilder.reported(host.id, await records(host, signal));
+  }
 
   function drive(id: string): void {
     const live = new LiveProgress();
@@ -58,7 +89,9 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     const done = driver
       .run()
       .catch((error: unknown) => {
-        if (!stop.aborted) log.error({ migration: id, err: error }, 'migration stands still');
+        if (stop.aborted) return;
+        log.error({ migration: id, err: error }, 'migration stands still');
+        if (CargoError.from(error).code === 'STALE_EPOCH') return holds.add(id);
       })
       .finally(() => running.delete(id));
     running.set(id, { live, cancel, halt, done });
@@ -80,13 +113,22 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     active?.halt.abort(new CargoError('CANCELLED', 'an operator decides how it goes on'));
     await active?.done;
     try {
+      if (holds.has(id)) await supposeStarted(await migrations.get(id));
       const migration = await migrations.get(id);
       const recovery = decideRecovery(migration, options, await lostHost(migration, options.at));
       await migrations.update(id, { recovery, epoch: migration.epoch + 1 });
+      await holds.remove(id);
       log.warn({ migration: id, recovery }, 'one side was given up');
     } finally {
       if (hasWork(await migrations.get(id))) drive(id);
     }
+  }
+
+  /** What has become of it since the backup isn't known, and one side that knew is lost: the worst counts. */
+  async function supposeStarted(migration: StoredMigration): Promise<void> {
+    const epoch = await rebuilder.highestEpoch(migration);
+    const isOpen = openPhases.includes(migration.phase);
+    await migrations.adopt({ ...migration, epoch, ...(isOpen ? { phase: 'switching', startSent: true } : {}) });
   }
 
   async function lostHost(migration: StoredMigration, at: Side): Promise<Host> {
@@ -102,6 +144,19 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       await migrations.update(migration.id, { phase: 'failed', activity: 'failed: nothing was touched', error });
       throw thrown;
     }
+  }
+
+  /** What has become of them since the backup, their hosts alone know. */
+  async function holdAll(): Promise<void> {
+    for (const migration of await migrations.list()) {
+      if (migration.phase === 'copied' || hasWork(migration)) await holds.add(migration.id);
+    }
+    await forgetRestore(store);
+    log.warn({ migrations: holds.ids() }, 'the server was restored from a backup: it asks the hosts what they know');
+  }
+
+  function refuseHeld({ id, container, activity }: StoredMigration): void {
+    if (holds.has(id)) throw new CargoError('WRONG_PHASE', `nothing can be done for ${container} now: ${activity}`);
   }
 
   function view(stored: StoredMigration): Migration {
@@ -135,6 +190,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     async begin(options, signal) {
       const planned = await makePlan(ports, options, signal);
       refuseBlocked(planned.plan);
+      for (const host of [planned.source, planned.target]) await hearFirst(host, signal);
       const migration = newMigration(planned, options);
       await migrations.create(migration);
       await refuseLeaving(migration);
@@ -165,11 +221,13 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 
     async failover(id, options: FailoverOptions) {
       verifications.refuseWhileRunning(id);
+      refuseHeld(await migrations.get(id));
       return toView(await endingAlone(id, () => completeMigration(ports, id, options, shutdown.signal)));
     },
 
     async cancel(id) {
       const before = await migrations.get(id);
+      refuseHeld(before);
       const active = running.get(id);
       if (!openPhases.includes(before.phase) || active === undefined || isPastReturn(before)) throw tooLate(before);
       active.cancel.abort(new CargoError('CANCELLED', 'cancelled by an operator'));
@@ -188,7 +246,9 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     async recover(id, options) {
       const before = await migrations.get(id);
       if (before.recovery === null) {
-        decideRecovery(before, options, await lostHost(before, options.at));
+        const supposed = holds.has(id) && openPhases.includes(before.phase);
+        const worst: StoredMigration = supposed ? { ...before, phase: 'switching', startSent: true } : before;
+        decideRecovery(worst, options, await lostHost(before, options.at));
         await endingAlone(id, () => decide(id, options));
       } else if (before.recovery.at !== options.at) throw decidedOtherwise(before);
       const limit = AbortSignal.timeout(RECOVER_LIMIT_MS);
@@ -202,16 +262,26 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       return asked.flatMap((found) => (found?.targetId === hostId && isHomeAtTarget(found) ? [found.id] : []));
     },
 
+    reported(hostId, known) {
+      const done = resumed.promise.then(() => rebuilder.reported(hostId, known));
+      done.catch((error: unknown) => {
+        if (!shutdown.signal.aborted) log.error({ hostId, err: error }, 'what a host knows could not be taken in');
+      });
+    },
+
     subscribe: (listener, signal) => migrations.subscribe(listener, signal),
 
     async resume() {
+      await holds.load();
       await verifications.endLeftovers();
+      if (await wasRestored(store)) await holdAll();
       for (const migration of await migrations.list()) {
-        if (!hasWork(migration)) continue;
+        if (!hasWork(migration) || holds.has(migration.id)) continue;
         await migrations.update(migration.id, { epoch: migration.epoch + 1 });
         log.info({ migration: migration.id, phase: migration.phase }, 'migration is taken up again');
         drive(migration.id);
       }
+      resumed.resolve();
     },
 
     async close() {
@@ -274,10 +344,6 @@ function newMigration({ plan, definition, source, target, bases }: Planned, opti
 }
 
 /** Whether there is something that the server does by itself. */
-function hasWork({ phase, clearing, recovery }: StoredMigration): boolean {
-  return openPhases.includes(phase) || clearing || (recovery !== null && !recovery.fenced);
-}
-
 function names(migration: StoredMigration, reference: string): boolean {
   const { container, containerId, targetContainerId } = migration;
   if (container === reference || migration.id === reference) return true;

@@ -39,6 +39,20 @@ export class MigrationStore {
     }
   }
 
+  /**
+   * Puts a record in the place of what is there, if anything: what its hosts have done counts, whatever is known here.
+   * @throws CargoError MIGRATION_EXISTS when another migration holds the container.
+   */
+  async adopt(migration: StoredMigration): Promise<void> {
+    const isBusy = busyPhases.includes(migration.phase);
+    if (isBusy && (await this.#store.get(`moving/${migration.containerId}`))?.value !== migration.id) {
+      await this.#takeOverLock(migration);
+    }
+    await this.#store.put(`migrations/${migration.id}`, JSON.stringify(migration));
+    if (!isBusy) await this.#unlock(migration);
+    this.notify(toView(migration));
+  }
+
   async find(id: string): Promise<StoredMigration | null> {
     const stored = await this.#store.get(`migrations/${id}`);
     return stored === null ? null : StoredMigration.parse(JSON.parse(stored.value));

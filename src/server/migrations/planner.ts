@@ -114,7 +114,7 @@ async function refuseKnown(migrations: MigrationStore, source: Host, containerId
 }
 
 /** What an earlier migration of the same container left at the target: volumes by name, anonymous ones by mount point. */
-function basesFor(definition: ContainerDefinition, known: readonly Base[]): Base[] {
+export function basesFor(definition: ContainerDefinition, known: readonly Base[]): Base[] {
   const ofContainer = known.filter(({ containerName }) => containerName === definition.name);
   return ofContainer.filter((base) =>
     definition.mounts.some((mount) => {
@@ -126,6 +126,11 @@ function basesFor(definition: ContainerDefinition, known: readonly Base[]): Base
 
 function overlap(a: readonly string[], b: readonly string[]): boolean {
   return a.some((value) => b.includes(value));
+}
+
+/** Of a migration that was planned by a server that is lost. */
+export function blankPlan(definition: ContainerDefinition, source: Host, target: Host): Plan {
+  return toPlan(definition, source, target, [], true);
 }
 
 function toPlan(

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Base, ContainerDefinition } from '../../api/container-definition.ts';
-import { Failure, Migration } from '../../api/migration.ts';
+import { Failure, Migration, openPhases } from '../../api/migration.ts';
 
 /** A migration as the Store keeps it: what the API shows, and what the driver needs to carry on after any crash. */
 export const StoredMigration = Migration.extend({
@@ -38,4 +38,9 @@ export function toView(stored: StoredMigration): Migration {
     ...view
   } = stored;
   return view;
+}
+
+/** Whether a driver has something to do for it. */
+export function hasWork({ phase, clearing, recovery }: StoredMigration): boolean {
+  return openPhases.includes(phase) || clearing || (recovery !== null && !recovery.fenced);
 }

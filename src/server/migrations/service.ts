@@ -1,4 +1,4 @@
-import type { Host } from '../../api/host.ts';
+import type { Host, KnownMigration } from '../../api/host.ts';
 import type { FailoverOptions, MigrateOptions, Migration, Phase, RecoverOptions } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 
@@ -27,6 +27,8 @@ export interface MigrationService {
   recover(id: string, options: RecoverOptions): Promise<Migration>;
   /** Those of the migrations whose container is at home on the host that asks, having come to it by them. */
   mayRun(hostId: string, ids: readonly string[]): Promise<string[]>;
+  /** A host said what it has records of: what the Store doesn't know of that is rebuilt. */
+  reported(hostId: string, known: readonly KnownMigration[]): void;
   /** Called with every change (progress included) until the signal aborts. */
   subscribe(listener: (migration: Migration) => void, signal: AbortSignal): void;
 }

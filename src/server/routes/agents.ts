@@ -31,10 +31,8 @@ export function addTokenRoutes(app: App, { joinTokens, caPem }: ServerParts): vo
 }
 
 /** What agents call. Over TLS alone, since it is their certificates that say who they are. */
-export function addAgentRoutes(
-  app: App,
-  { enrolment, hosts, migrations, revocations, failedJoins }: ServerParts,
-): void {
+export function addAgentRoutes(app: App, parts: ServerParts): void {
+  const { enrolment, hosts, migrations, revocations, failedJoins, term } = parts;
   app.post('/v1/join', {
     config: { access: 'public' },
     schema: { summary: 'An agent joins with a token', body: JoinRequest, response: { 200: JoinResponse, ...failed } },
@@ -59,13 +57,10 @@ export function addAgentRoutes(
     },
     handler: async (request) => {
       const hostId = callingHost(request);
-      const { held, revokedDigest } = request.body;
+      const { held, migrations: known, revokedDigest } = request.body;
       await hosts.heartbeat(hostId, request.body, callingValidity(request));
-      return {
-        term: 0,
-        revoked: revocations.newsFor(revokedDigest),
-        mayRun: await migrations.mayRun(hostId, held),
-      };
+      if (known !== undefined) migrations.reported(hostId, known);
+      return { term, revoked: revocations.newsFor(revokedDigest), mayRun: await migrations.mayRun(hostId, held) };
     },
   });
 

@@ -28,6 +28,8 @@ export type ServerParts = {
   failedTokens: FailedAttempts;
   failedJoins: FailedAttempts;
   caPem: string;
+  /** See HeartbeatAnswer. */
+  term: number;
   metrics: Metrics;
   log: Logger;
   /** Aborts when the server stops: ends what is waiting. */

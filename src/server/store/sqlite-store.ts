@@ -103,6 +103,11 @@ export class SqliteStore implements Store {
     return this.#hold(id, ttlMs);
   }
 
+  /** Writes all of it to a new file, as of one moment, while it goes on being used. */
+  snapshot(path: string): void {
+    this.#db.prepare('VACUUM INTO ?').run(path);
+  }
+
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort();
