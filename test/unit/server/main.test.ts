@@ -59,6 +59,7 @@ describe('the first start', () => {
     const names = (await readdir(data)).filter((name) => !name.startsWith('cargo.db-')).sort();
     expect(names).toEqual([
       'admin-token',
+      'backup.sock',
       'ca.key',
       'ca.pem',
       'cargo.db',
