@@ -93,6 +93,7 @@ function report(key: string, step: StepName | null, states: Record<string, strin
 
 function look(agent: TestAgent, url: string): Reply {
   if (url === '/v1/containers') return { body: { containers: agent.containers } };
+  if (url === '/v1/migrations') return { body: { migrations: [] } };
   if (url === '/v1/describe') return { body: { definition: definition(agent), findings: [] } };
   if (url === '/v1/preflight') return { body: { findings: [], imagePresent: true } };
   return { status: 200, body: {} };
