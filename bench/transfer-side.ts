@@ -1,38 +1,45 @@
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { connect, createServer, type TLSSocket } from 'node:tls';
-import { receiveRound, sendRound } from '../src/agent/volume/index.ts';
+import { leaveTlsAsSource, leaveTlsAsTarget } from '../src/agent/net/leave-tls.ts';
+import { type RoundConnection, receiveRound, sendRound } from '../src/agent/volume/index.ts';
 
 /**
- * One side of a round over TLS 1.3 as a process of its own: `listen` sends (as a source's agent does), `connect`
+ * One side of a round as agents do it (authenticated by TLS 1.3, sealed frames) as a process of its own: `listen` sends (as a source's agent does), `connect`
  * receives. Prints the port, then as JSON the seconds from the connection to the acknowledgement, and the peak RSS.
  */
 const [role, port, path = '', stateDir = '', pem = ''] = process.argv.slice(2);
 const credentials = { key: fs.readFileSync(pem), cert: fs.readFileSync(pem), ca: fs.readFileSync(pem) };
 const mutual = { ...credentials, minVersion: 'TLSv1.3', requestCert: true, rejectUnauthorized: true } as const;
 
-async function accept(): Promise<TLSSocket> {
+async function accept(): Promise<RoundConnection> {
   const server = createServer(mutual).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
   console.log(typeof address === 'object' ? address?.port : address);
-  const [socket] = await once(server, 'secureConnection');
+  const [socket]: TLSSocket[] = await once(server, 'secureConnection');
   server.close();
-  return socket;
+  if (socket === undefined) throw new Error('no connection');
+  return await leaveTlsAsSource(socket, 'go on without TLS');
 }
 
-async function dial(): Promise<TLSSocket> {
+function dial(): Promise<RoundConnection> {
   const socket = connect({ ...mutual, host: '127.0.0.1', port: Number(port), checkServerIdentity: () => undefined });
-  await once(socket, 'secureConnect');
-  return socket;
+  return new Promise((resolve) => socket.once('data', () => resolve(leaveTlsAsTarget(socket))));
 }
 
-const socket = role === 'listen' ? await accept() : await dial();
+const connection = role === 'listen' ? await accept() : await dial();
 const began = performance.now();
-const common = { socket, root: { path, isFile: false }, stateDir, round: 1, signal: AbortSignal.timeout(3_600_000) };
+const common = {
+  ...connection,
+  root: { path, isFile: false },
+  stateDir,
+  round: 1,
+  signal: AbortSignal.timeout(3_600_000),
+};
 const stats = await (role === 'listen' ? sendRound({ ...common, final: true, bwlimit: null }) : receiveRound(common));
 const seconds = (performance.now() - began) / 1000;
-socket.destroy();
+connection.socket.destroy();
 const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
 const cpuSeconds = (userCPUTime + systemCPUTime) / 1e6;
 console.log(JSON.stringify({ seconds, cpuSeconds, peakMiB: Math.round(maxRSS / 1024), stats }));

@@ -156,4 +156,4 @@ export const ImageRequest = z.object({
 });
 
 /** Name of the protocol that `GET /v1/migrations/<id>/mounts/<index>/rounds/<round>?final=0|1` is upgraded to. */
-export const DATA_PROTOCOL = 'cargo-data/1';
+export const DATA_PROTOCOL = 'cargo-data/2';

@@ -48,7 +48,7 @@ program
     const socket = await connectTo(source, { want: 'round', round: 1, final: true });
     const root = { path, isFile: false };
     const signal = new AbortController().signal;
-    const { files, bytes: sent } = await receiveRound({ socket, root, stateDir, round: 1, signal });
+    const { files, bytes: sent } = await receiveRound({ socket, keys: null, root, stateDir, round: 1, signal });
     socket.destroy();
     const { waitLimit = null, bwlimit = null } = options;
     const staged = await stageVolume({

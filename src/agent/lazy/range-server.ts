@@ -2,8 +2,8 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
-import { hashOf } from '../volume/file-content.ts';
 import { encodeEntry } from './entry.ts';
+import { hashOf } from './range-hash.ts';
 import type { ServedFiles } from './served-files.ts';
 import { type Frame, FrameReader, kinds, READ_MAX_BYTES, sendFrame } from './wire.ts';
 

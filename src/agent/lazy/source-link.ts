@@ -1,9 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
-import { hashOf } from '../volume/file-content.ts';
 import { HASH_BYTES } from '../volume/format.ts';
 import { decodeEntries, type ListedFile } from './entry.ts';
+import { hashOf } from './range-hash.ts';
 import { encodeFrame, type Frame, FrameReader, type Kind, kinds, parseFailure } from './wire.ts';
 
 const SILENCE_LIMIT_MS = 20_000;

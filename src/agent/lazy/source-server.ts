@@ -98,7 +98,7 @@ export class SourceServer implements AsyncDisposable {
     this.#files = null;
     const signal = AbortSignal.timeout(LONGEST_ROUND_MS);
     const root = { path, isFile: false };
-    await sendRound({ socket, root, stateDir, round, final, bwlimit: null, contentLimit, signal });
+    await sendRound({ socket, keys: null, root, stateDir, round, final, bwlimit: null, contentLimit, signal });
     socket.end();
   }
 }

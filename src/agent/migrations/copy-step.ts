@@ -74,13 +74,20 @@ async function copyOnce(
   const { round, final, bwlimit } = input;
   const stateDir = join(directory, `mount-${mount.index}`);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const socket = await context.source().openRound({ mountIndex: mount.index, round, final, bwlimit }, signal);
+  const connection = await context.source().openRound({ mountIndex: mount.index, round, final, bwlimit }, signal);
   try {
-    const result = await receive({ socket, root: { path, isFile: mount.isFile }, stateDir, round, signal, onProgress });
-    await untilPeerEnds(socket, signal);
+    const result = await receive({
+      ...connection,
+      root: { path, isFile: mount.isFile },
+      stateDir,
+      round,
+      signal,
+      onProgress,
+    });
+    await untilPeerEnds(connection.socket, signal);
     return result;
   } finally {
-    socket.destroy();
+    connection.socket.destroy();
   }
 }
 

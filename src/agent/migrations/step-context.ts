@@ -1,19 +1,20 @@
-import type { Duplex, Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { StepInput, StepName, StepOutput, StepProgress } from '../../api/agent-steps.ts';
+import type { RoundConnection } from '../volume/index.ts';
 import type { MigrationRecord } from './record.ts';
 
 /** The source's agent as the target sees it, for the one migration that the context belongs to. */
 export interface SourcePeer {
   /** A `docker load` tar of the image without the layers that are here already. */
   fetchImage(haveLayers: readonly string[], signal: AbortSignal): Promise<Readable>;
-  /** The upgraded connection over which one round of one mount travels. */
+  /** The connection over which one round of one mount travels. */
   openRound(
     request: { mountIndex: number; round: number; final: boolean; bwlimit: number | null },
     signal: AbortSignal,
-  ): Promise<Duplex>;
-  /** The upgraded connection over which one mount is verified. */
-  openVerification(mountIndex: number, signal: AbortSignal): Promise<Duplex>;
+  ): Promise<RoundConnection>;
+  /** The connection over which one mount is verified. */
+  openVerification(mountIndex: number, signal: AbortSignal): Promise<RoundConnection>;
 }
 
 /** What a step handler gets. Handlers of one migration never run at the same time. */

@@ -25,10 +25,10 @@ export function createVerifyStep(verify: VerifyAtTarget): StepHandler<'verify'> 
 async function verifyMount(context: StepContext, { mount, path }: TargetMount, verify: VerifyAtTarget) {
   const { directory, signal } = context;
   const stateDir = join(directory, `mount-${mount.index}`);
-  const socket = await context.source().openVerification(mount.index, signal);
+  const connection = await context.source().openVerification(mount.index, signal);
   try {
-    return await verify({ socket, root: { path, isFile: mount.isFile }, stateDir, signal });
+    return await verify({ ...connection, root: { path, isFile: mount.isFile }, stateDir, signal });
   } finally {
-    socket.destroy();
+    connection.socket.destroy();
   }
 }

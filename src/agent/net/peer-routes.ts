@@ -6,9 +6,11 @@ import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { AgentServer, AgentServerParts } from './agent-server-parts.ts';
 import { callerOf, onlyTarget, whileConnected } from './caller.ts';
+import { leaveTlsAsSource } from './leave-tls.ts';
 import type { DataRequest } from './served-rounds.ts';
 
 const KEEP_ALIVE_MS = 10_000;
+const SWITCHING = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_PROTOCOL}\r\n\r\n`;
 const ImageParams = z.object({ id: z.string() });
 const DATA_PATH = /^\/v1\/migrations\/([A-Za-z0-9_-]{1,64})\/mounts\/(\d{1,6})\/(?:rounds\/(\d{1,6})|verification)$/;
 const RoundQuery = z.object({
@@ -48,9 +50,8 @@ async function serveUpgrade(
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
-    if (head.length > 0) socket.unshift(head);
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_PROTOCOL}\r\n\r\n`);
-    await rounds.serve(wanted, socket);
+    if (head.length > 0) throw new CargoError('BAD_REQUEST', 'the round has not begun yet');
+    await rounds.serve(wanted, await leaveTlsAsSource(socket, SWITCHING));
   } catch (thrown) {
     const error = CargoError.from(thrown);
     log.warn({ code: error.code, reason: error.message }, 'data was refused');

@@ -1,11 +1,14 @@
 import type { IncomingMessage } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { type Duplex, PassThrough, type Readable } from 'node:stream';
+import { PassThrough, type Readable } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import type { SourcePeer } from '../migrations/step-context.ts';
+import type { RoundConnection } from '../volume/index.ts';
 import { parseAddress } from './advertised-address.ts';
 import type { Credentials } from './identity.ts';
+import { leaveTlsAsTarget } from './leave-tls.ts';
 import { expectParty } from './party.ts';
 
 const CONNECT_LIMIT_MS = 10_000;
@@ -31,7 +34,7 @@ type Call = {
   body?: string;
   silenceLimitMs: number;
 };
-type Answer = { response: IncomingMessage; socket: Duplex | null };
+type Answer = { response: IncomingMessage; connection: RoundConnection | null };
 
 /** The agent at the source, known by the host id in its certificate. Each call has a connection of its own. */
 export function connectToSource(options: PeerOptions): SourcePeer {
@@ -51,7 +54,7 @@ export function connectToSource(options: PeerOptions): SourcePeer {
       if (response.statusCode !== 200) throw await refusal(response);
       return asImage(response, options.peer.address);
     },
-    openRound: async ({ mountIndex, round, final, bwlimit }, signal): Promise<Duplex> => {
+    openRound: async ({ mountIndex, round, final, bwlimit }, signal): Promise<RoundConnection> => {
       const query = `final=${final ? 1 : 0}${bwlimit === null ? '' : `&bwlimit=${bwlimit}`}`;
       return upgraded(options, `${base}/mounts/${mountIndex}/rounds/${round}?${query}`, signal);
     },
@@ -59,12 +62,12 @@ export function connectToSource(options: PeerOptions): SourcePeer {
   };
 }
 
-async function upgraded(options: PeerOptions, path: string, signal: AbortSignal): Promise<Duplex> {
+async function upgraded(options: PeerOptions, path: string, signal: AbortSignal): Promise<RoundConnection> {
   const headers = { connection: 'Upgrade', upgrade: DATA_PROTOCOL };
   const call: Call = { method: 'GET', path, headers, silenceLimitMs: ROUND_ANSWER_LIMIT_MS };
-  const { response, socket } = await exchange(options, call, signal);
-  if (socket === null) throw await refusal(response);
-  return socket;
+  const { response, connection } = await exchange(options, call, signal);
+  if (connection === null) throw await refusal(response);
+  return connection;
 }
 
 /** Resolves with the head of the answer. @throws CargoError PEER_UNREACHABLE, HOST_REMOVED; or the signal's reason */
@@ -94,13 +97,17 @@ async function exchange(options: PeerOptions, call: Call, signal: AbortSignal): 
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     socket.once('secureConnect', () => socket.setTimeout(call.silenceLimitMs));
   });
-  request.once('response', (response) => resolve({ response, socket: null }));
+  request.once('response', (response) => resolve({ response, connection: null }));
   request.once('upgrade', (response, socket, head) => {
     socket.setTimeout(0);
-    // Whoever reads the socket sees the failure too; this keeps one that comes before that from ending the process.
     socket.on('error', () => {});
-    if (head.length > 0) socket.unshift(head);
-    resolve({ response, socket });
+    try {
+      if (!(socket instanceof TLSSocket) || head.length > 0) throw new Error('it spoke out of turn');
+      resolve({ response, connection: leaveTlsAsTarget(socket) });
+    } catch (error) {
+      socket.destroy();
+      reject(unreachable(peer.address, CargoError.from(error)));
+    }
   });
   if (signal.aborted) abort();
   request.end(call.body);

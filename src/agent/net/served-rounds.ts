@@ -1,12 +1,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { sourceMountPath } from '../container/source-paths.ts';
 import type { RecordStore } from '../migrations/record-store.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { RoundStats, SendRound, VerifyAtSource, VerifyStats } from '../migrations/volume-rounds.ts';
+import type { RoundConnection } from '../volume/index.ts';
 
 /** What the target may want of one data mount over a connection. */
 export type DataRequest = { migrationId: string; mountIndex: number } & (
@@ -32,7 +32,8 @@ export class ServedRounds {
    * Serves one request over the connection and closes it. One of the same mount that is still going on belongs to a
    * connection that the target gave up: it is ended first. Never throws: what goes wrong is logged and ends the connection.
    */
-  async serve(request: DataRequest, socket: Duplex): Promise<void> {
+  async serve(request: DataRequest, connection: RoundConnection): Promise<void> {
+    const { socket } = connection;
     const key = `${request.migrationId}/${request.mountIndex}`;
     const stop = new AbortController();
     this.#active.get(key)?.abort(new CargoError('CANCELLED', 'the target began again'));
@@ -40,7 +41,7 @@ export class ServedRounds {
     const close = (): void => stop.abort(new CargoError('PEER_UNREACHABLE', 'the target closed the connection'));
     socket.once('close', close);
     try {
-      await this.#serial.run(key, () => this.#serveOne(request, socket, stop.signal));
+      await this.#serial.run(key, () => this.#serveOne(request, connection, stop.signal));
     } finally {
       socket.off('close', close);
       if (this.#active.get(key) === stop) this.#active.delete(key);
@@ -63,21 +64,25 @@ export class ServedRounds {
     await Promise.all(keys.map((key) => this.#serial.run(key, async () => {})));
   }
 
-  async #serveOne(request: DataRequest, socket: Duplex, signal: AbortSignal): Promise<void> {
+  async #serveOne(request: DataRequest, connection: RoundConnection, signal: AbortSignal): Promise<void> {
     const { migrationId, mountIndex, kind, ...rest } = request;
     const log = this.#options.log.child({ migration: migrationId, mount: mountIndex, ...rest });
     try {
       signal.throwIfAborted();
-      const result = await this.#transfer(request, socket, signal);
-      socket.end();
+      const result = await this.#transfer(request, connection, signal);
+      connection.socket.end();
       log.info(result, `${kind} served`);
     } catch (error) {
       log.warn({ err: signal.aborted ? signal.reason : error }, `${kind} not served`);
-      socket.destroy();
+      connection.socket.destroy();
     }
   }
 
-  async #transfer(request: DataRequest, socket: Duplex, signal: AbortSignal): Promise<RoundStats | VerifyStats> {
+  async #transfer(
+    request: DataRequest,
+    connection: RoundConnection,
+    signal: AbortSignal,
+  ): Promise<RoundStats | VerifyStats> {
     const { records, send, verify } = this.#options;
     const { migrationId, mountIndex } = request;
     const record = records.get(migrationId);
@@ -85,8 +90,8 @@ export class ServedRounds {
     const stateDir = join(records.directory(migrationId), `mount-${mountIndex}`);
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const root = { path: sourceMountPath(record, mountIndex), isFile };
-    if (request.kind === 'verification') return verify({ socket, root, stateDir, signal });
+    if (request.kind === 'verification') return verify({ ...connection, root, stateDir, signal });
     const { round, final, bwlimit } = request;
-    return send({ socket, root, stateDir, round, final, bwlimit, signal, onProgress: () => {} });
+    return send({ ...connection, root, stateDir, round, final, bwlimit, signal, onProgress: () => {} });
   }
 }

@@ -7,9 +7,9 @@ import { makeNodeAt } from '../../linux/nodes.ts';
 import { Stat } from '../../linux/stat.ts';
 import { setMtime } from '../../linux/times.ts';
 import { type BegunEntry, beginByName, beginDirectory, createFile, openFile } from './begun-entry.ts';
+import type { BlockHash } from './block-hash.ts';
 import { DirectoryStack } from './directory-stack.ts';
 import { withPath } from './error-path.ts';
-import { hashOf } from './file-content.ts';
 import { FileWriter } from './file-writer.ts';
 import { nodeFormat } from './node-format.ts';
 import { OpReader, violation } from './op-reader.ts';
@@ -23,6 +23,7 @@ import type { Stash } from './stash.ts';
 export class Applier implements Disposable {
   readonly #root: OpenRoot;
   readonly #stash: Stash;
+  readonly #hash: BlockHash;
   readonly #directories: DirectoryStack;
   readonly #digest = createHash('sha256');
   readonly #report: (done: { filesDone: number; bytesDone: number }) => void;
@@ -31,9 +32,13 @@ export class Applier implements Disposable {
   readonly totals: OpTotals = { files: 0, deleted: 0, bytes: 0 };
   entriesAdded = 0;
 
-  constructor(root: OpenRoot, stash: Stash, report: (done: { filesDone: number; bytesDone: number }) => void) {
+  constructor(
+    { root, stash, hash }: { root: OpenRoot; stash: Stash; hash: BlockHash },
+    report: (done: { filesDone: number; bytesDone: number }) => void,
+  ) {
     this.#root = root;
     this.#stash = stash;
+    this.#hash = hash;
     this.#report = report;
     this.#directories = new DirectoryStack(root.fd);
   }
@@ -121,7 +126,7 @@ export class Applier implements Disposable {
   }
 
   #data(reader: OpReader): void {
-    this.totals.bytes += this.#openFile().data(reader);
+    this.totals.bytes += this.#openFile().data(reader, this.#hash);
   }
 
   #makeDirectory(reader: OpReader): void {
@@ -151,7 +156,7 @@ export class Applier implements Disposable {
     const metadata = reader.metadata();
     const hash = reader.hash();
     const bytes = reader.data(reader.u32());
-    if (!hashOf(bytes).equals(hash)) throw corrupt(this.#show(name));
+    if (!this.#hash.of(bytes).equals(hash)) throw corrupt(this.#show(name));
     const entry = createFile(dirfd, name, metadata);
     this.#begin(entry, 1);
     if (bytes.length > 0) new FileWriter(entry.fd, bytes.length, true, this.#show(name)).write(bytes, 0);

@@ -4,7 +4,8 @@ import type { Worker } from 'node:worker_threads';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import { FrameAssembler, type ReceivedFrame } from './frame-assembler.ts';
 import { FrameOutlet } from './frame-outlet.ts';
-import { encodeHeader, frameKinds } from './frames.ts';
+import { frameKinds } from './frames.ts';
+import { Sealer, type SealKeys, Unsealer } from './sealing.ts';
 import { takeWorker } from './spare-worker.ts';
 import {
   type FromWorker,
@@ -31,6 +32,7 @@ const defaultPatience: Patience = { pingMs: 10_000, silenceMs: 60_000 };
 
 export type ChannelOptions = {
   socket: Duplex | null;
+  keys: SealKeys | null;
   job: WorkerJob;
   bwlimit: number | null;
   signal: AbortSignal;
@@ -60,7 +62,9 @@ class Channel {
   readonly #control = new Int32Array(new SharedArrayBuffer(8));
   readonly #worker: Worker;
   readonly #workerEnded: Promise<void>;
-  readonly #assembler = new FrameAssembler();
+  readonly #sealer: Sealer | null;
+  readonly #unsealer: Unsealer | null;
+  readonly #assembler: FrameAssembler;
   readonly #outlet: FrameOutlet | null;
   readonly #pulse: NodeJS.Timeout;
   readonly #settled = Promise.withResolvers<JobResult>();
@@ -80,7 +84,11 @@ class Channel {
     this.outcome = this.#settled.promise;
     this.#worker = takeWorker();
     this.#workerEnded = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
-    this.#outlet = options.socket === null ? null : new FrameOutlet(options.socket, options.bwlimit);
+    const { socket, keys, bwlimit } = options;
+    this.#sealer = keys === null ? null : new Sealer(keys.send);
+    this.#unsealer = keys === null ? null : new Unsealer(keys.receive);
+    this.#assembler = new FrameAssembler(this.#unsealer);
+    this.#outlet = socket === null ? null : new FrameOutlet(socket, this.#sealer, bwlimit);
     this.#pulse = setInterval(() => this.#beat(), Math.max(10, Math.min(1000, this.#patience.pingMs / 2)));
     this.#listen();
     this.#worker.postMessage({ job: options.job, control: this.#control } satisfies WorkerData);
@@ -111,6 +119,8 @@ class Channel {
     const ended = await withinLimit(this.#workerEnded, WORKER_END_MS);
     if (!ended) await this.#worker.terminate();
     socket?.off('error', this.#onError);
+    this.#sealer?.[Symbol.dispose]();
+    this.#unsealer?.[Symbol.dispose]();
   }
 
   /**
@@ -122,12 +132,12 @@ class Channel {
     const failure = this.#localFailure;
     if (failure !== null && failure.code !== 'PEER_UNREACHABLE' && socket.writable) {
       const body = Buffer.from(JSON.stringify(failure.toBody()));
-      const header = encodeHeader({ kind: frameKinds.error, opsLength: body.length, dataLength: 0 });
+      const header = { kind: frameKinds.error, opsLength: body.length, dataLength: 0 };
       const closed = new Promise<void>((resolve) => {
         for (const event of ['end', 'close', 'error']) socket.once(event, () => resolve());
       });
       socket.resume();
-      await this.#outlet?.close(Buffer.concat([header, body]), FAREWELL_MS);
+      await this.#outlet?.close(header, body, FAREWELL_MS);
       await withinLimit(closed, FAREWELL_MS);
     }
     socket.destroy();

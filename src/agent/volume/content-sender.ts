@@ -1,6 +1,7 @@
 import { type CString, isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import type { XattrHolder } from '../../linux/xattr.ts';
+import type { BlockHash } from './block-hash.ts';
 import type { BlockListReader } from './block-list.ts';
 import { ADDED, ADDED_AGAIN, type Comparison, type DirectoryPair, NONE, TOUCHED } from './comparison.ts';
 import { DirectoryStack } from './directory-stack.ts';
@@ -19,6 +20,7 @@ export type ContentOptions = {
   root: OpenRoot;
   comparison: Comparison;
   manifest: NewManifest;
+  hash: BlockHash;
   earlierBlocks: BlockListReader;
   writer: OpWriter;
   /** Makes directories on the way, where step 2 did not run by itself. */
@@ -42,8 +44,8 @@ export class ContentSender {
   constructor(options: ContentOptions) {
     this.#o = options;
     this.#directories = new DirectoryStack(options.root.fd);
-    const { manifest, earlierBlocks, writer, contentLimit, poll } = options;
-    this.#files = new FileSender({ manifest, earlierBlocks, writer, xattrs: this.#xattrs, contentLimit, poll });
+    const { manifest, hash, earlierBlocks, writer, contentLimit, poll } = options;
+    this.#files = new FileSender({ manifest, hash, earlierBlocks, writer, xattrs: this.#xattrs, contentLimit, poll });
   }
 
   run(): void {

@@ -3,12 +3,16 @@ import { DIFFERING_SHOWN } from '../../api/migration.ts';
 
 /** What the control frames of a round hold, in the order in which they travel. */
 
+/** Of the block hashes in manifests and ops: 32 bytes. */
+export const HashKey = z.string().regex(/^[A-Za-z0-9+/]{43}=$/);
+
 /** Source → target. `bases`: states of the receiver that the source has manifests of. */
 export const Hello = z.strictObject({
   protocol: z.string(),
   round: z.int(),
   final: z.boolean(),
   isFile: z.boolean(),
+  hashKey: HashKey,
   bases: z.array(z.string()).max(8),
 });
 

@@ -1,17 +1,11 @@
-import { hash as digest } from 'node:crypto';
 import { readSync } from 'node:fs';
 import { type Range, unwrittenRanges } from '../../linux/extents.ts';
 import { nextData, nextHole } from '../../linux/sparse.ts';
-import { BLOCK_BYTES, HASH_BYTES, PAGE_BYTES } from './format.ts';
+import type { BlockHash } from './block-hash.ts';
+import { BLOCK_BYTES, PAGE_BYTES } from './format.ts';
 import { mayBeUneven } from './reserved-room.ts';
 
 const zeros = Buffer.alloc(BLOCK_BYTES);
-const zerosHash = hashOf(zeros);
-
-/** SHA-256 of a block's bytes, shortened. */
-export function hashOf(bytes: Uint8Array): Buffer {
-  return digest('sha256', bytes, 'buffer').subarray(0, HASH_BYTES);
-}
 
 export function isZeros(bytes: Buffer): boolean {
   return bytes.equals(bytes.length === BLOCK_BYTES ? zeros : zeros.subarray(0, bytes.length));
@@ -97,7 +91,11 @@ export interface ContentSink {
  * Reads and hashes a file of `size` bytes. Where the file is shorter by now, the rest counts as a hole.
  * @returns false if it was shorter.
  */
-export function readContent(fd: number, size: number, allocatedBytes: number, sink: ContentSink): boolean {
+export function readContent(
+  { fd, size, allocatedBytes }: { fd: number; size: number; allocatedBytes: number },
+  hash: BlockHash,
+  sink: ContentSink,
+): boolean {
   const map = mayBeUneven(size, allocatedBytes, BLOCK_BYTES) ? new DataMap(fd, size) : null;
   for (let offset = 0; offset < size; ) {
     const data = map === null ? offset : map.dataAt(offset);
@@ -116,7 +114,7 @@ export function readContent(fd: number, size: number, allocatedBytes: number, si
     const pageBits = map === null ? fullBits(length) : map.pageBits(offset, bytes);
     const isZeroBlock = length === BLOCK_BYTES && isZeros(bytes);
     if (pageBits === 0) sink.holes(offset, length);
-    else sink.block(offset, bytes, isZeroBlock ? zerosHash : hashOf(bytes), pageBits);
+    else sink.block(offset, bytes, isZeroBlock ? hash.ofZeros(length) : hash.of(bytes), pageBits);
     offset += length;
   }
   return true;

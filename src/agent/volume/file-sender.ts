@@ -1,8 +1,9 @@
 import { Stat } from '../../linux/stat.ts';
 import { writeBack } from '../../linux/sync.ts';
+import type { BlockHash } from './block-hash.ts';
 import type { BlockListReader } from './block-list.ts';
 import { ContentRecorder } from './content-recorder.ts';
-import { type ContentSink, fullBits, hashOf, isZeros, readContent, readFully } from './file-content.ts';
+import { type ContentSink, fullBits, isZeros, readContent, readFully } from './file-content.ts';
 import { BLOCK_BYTES } from './format.ts';
 import type { NewManifest } from './manifest.ts';
 import type { OpWriter } from './op-writer.ts';
@@ -12,6 +13,7 @@ import { isRacy } from './scanner.ts';
 import { noXattrs, type XattrReader } from './xattr-reader.ts';
 
 export type FileSenderOptions = {
+  hash: BlockHash;
   manifest: NewManifest;
   earlierBlocks: BlockListReader;
   writer: OpWriter;
@@ -70,7 +72,8 @@ export class FileSender {
     const { writer } = this.#o;
     const sink = new FileDifference(this.#o, after, before);
     if (before === null) sink.begin();
-    const isComplete = isOutlined(after, this.#o) || readContent(fd, after.size, after.allocatedBytes, sink);
+    const { size, allocatedBytes } = after;
+    const isComplete = isOutlined(after, this.#o) || readContent({ fd, size, allocatedBytes }, this.#o.hash, sink);
     if (isOutlined(after, this.#o)) sink.holes(0, after.size);
     sink.end();
     const xattrsDiffer = before === null || !before.xattrDigest.equals(digest);
@@ -91,7 +94,7 @@ export class FileSender {
     const bytes = writer.room(length);
     const isComplete = readFully(fd, bytes, 0);
     if (!isComplete) bytes.fill(0);
-    const hash = hashOf(bytes);
+    const hash = this.#o.hash.of(bytes);
     if (length > 0) after.setOnlyBlock(hash, fullBits(length));
     writer.smallFile(after.name, after, hash, length);
     writer.progress.bytesDone += length;

@@ -1,8 +1,9 @@
 import { writeSync } from 'node:fs';
 import { CargoError } from '../../api/cargo-error.ts';
 import { punchHole } from '../../linux/sparse.ts';
+import type { BlockHash } from './block-hash.ts';
 import { withPath } from './error-path.ts';
-import { fullBits, hashOf } from './file-content.ts';
+import { fullBits } from './file-content.ts';
 import { BLOCK_BYTES, PAGE_BYTES } from './format.ts';
 import { type OpReader, violation } from './op-reader.ts';
 
@@ -23,11 +24,11 @@ export class FileWriter {
   }
 
   /** Returns the number of bytes that travelled. */
-  data(reader: OpReader): number {
+  data(reader: OpReader, hasher: BlockHash): number {
     const [offset, length, pageBits, hash] = [reader.u64(), reader.u32(), reader.u32(), reader.hash()];
     this.#checkBlock(offset, length);
     const bytes = reader.data(length);
-    if (!hashOf(bytes).equals(hash)) {
+    if (!hasher.of(bytes).equals(hash)) {
       const message = `The data of ${this.#path} at ${offset} arrived damaged; it was not written.`;
       throw new CargoError('CHECKSUM_MISMATCH', message);
     }

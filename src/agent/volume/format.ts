@@ -6,14 +6,14 @@ export const BLOCK_BYTES = 65536;
 /** Holes are known to this granularity: each block has one bit per page that holds data. */
 export const PAGE_BYTES = 4096;
 
-/** SHA-256 is cut to this many bytes: 128 bits against accident and against content made to collide. */
+/** Of a block: see BlockHash. Of extended attributes: SHA-256, cut to 128 bits. */
 export const HASH_BYTES = 16;
 
 /** NAME_MAX of linux/limits.h. */
 export const NAME_MAX_BYTES = 255;
 
 /** Named abilities would differ here; two agents that don't share this can't transfer. */
-export const DATA_PROTOCOL = 'cargo-data/1';
+export const DATA_PROTOCOL = 'cargo-data/2';
 
 /** Types of entries, in records and in ops. */
 export const FILE = 1;

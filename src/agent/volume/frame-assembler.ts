@@ -1,20 +1,33 @@
 import { CargoError } from '../../api/cargo-error.ts';
 import { decodeHeader, FRAME_MAX_BYTES, type FrameHeader, HEADER_BYTES } from './frames.ts';
+import { SEAL_BYTES, type Unsealer } from './sealing.ts';
 
 export type ReceivedFrame = { header: FrameHeader; buffer: ArrayBuffer };
+
+/** A frame of any size, with its seal. */
+const LARGE_BUFFER_BYTES = FRAME_MAX_BYTES + SEAL_BYTES;
 
 /** Frames up to here get a buffer of their own size; larger ones a full-sized buffer that goes round and round. */
 const SMALL_FRAME_BYTES = 16 * 1024;
 
 /** Turns the socket's pieces into whole frames, each in one buffer that can be handed to the worker. */
 export class FrameAssembler {
+  readonly #unsealer: Unsealer | null;
   readonly #header = Buffer.alloc(HEADER_BYTES);
   #headerFilled = 0;
   #current: { header: FrameHeader; buffer: ArrayBuffer; bytes: Uint8Array; filled: number; total: number } | null =
     null;
   readonly #spare: ArrayBuffer[] = [];
 
-  /** Hands each frame that `piece` completes to `deliver`. Throws PROTOCOL_ERROR for what is no frame of ours. */
+  /** `unsealer`: of a connection whose frames are sealed. */
+  constructor(unsealer: Unsealer | null) {
+    this.#unsealer = unsealer;
+  }
+
+  /**
+   * Hands each frame that `piece` completes to `deliver`. Throws PROTOCOL_ERROR for what is no frame of ours, and
+   * PEER_UNREACHABLE where somebody on the way has changed what the peer sent.
+   */
   push(piece: Uint8Array, deliver: (frame: ReceivedFrame) => void): void {
     let at = 0;
     while (at < piece.length) {
@@ -22,6 +35,7 @@ export class FrameAssembler {
       const current = this.#current;
       if (current !== null && current.filled === current.total) {
         this.#current = null;
+        this.#unseal(current);
         deliver({ header: current.header, buffer: current.buffer });
       }
     }
@@ -29,7 +43,7 @@ export class FrameAssembler {
 
   /** Gives a buffer back for reuse. */
   recycle(buffer: ArrayBuffer): void {
-    if (buffer.byteLength === FRAME_MAX_BYTES) this.#spare.push(buffer);
+    if (buffer.byteLength === LARGE_BUFFER_BYTES) this.#spare.push(buffer);
   }
 
   #fillHeader(piece: Uint8Array, at: number): number {
@@ -43,11 +57,21 @@ export class FrameAssembler {
   #begin(): void {
     const header = decodeHeader(this.#header);
     if (header === null) throw new CargoError('PROTOCOL_ERROR', 'The other agent sent something that is no frame.');
-    const total = header.opsLength + header.dataLength;
+    const sealLength = this.#unsealer === null ? 0 : SEAL_BYTES;
+    const total = header.opsLength + header.dataLength + sealLength;
     const isSmall = total <= SMALL_FRAME_BYTES;
-    const buffer = isSmall ? new ArrayBuffer(total) : (this.#spare.pop() ?? new ArrayBuffer(FRAME_MAX_BYTES));
+    const buffer = isSmall ? new ArrayBuffer(total) : (this.#spare.pop() ?? new ArrayBuffer(LARGE_BUFFER_BYTES));
     this.#current = { header, buffer, bytes: new Uint8Array(buffer), filled: 0, total };
     this.#headerFilled = 0;
+  }
+
+  #unseal({ bytes, total }: { bytes: Uint8Array; total: number }): void {
+    if (this.#unsealer === null) return;
+    const length = total - SEAL_BYTES;
+    if (this.#unsealer.open(this.#header, bytes.subarray(0, length), bytes.subarray(length, total))) return;
+    const message =
+      'What arrived from the other agent is not what it sent: the connection is damaged, or tampered with.';
+    throw new CargoError('PEER_UNREACHABLE', message);
   }
 
   #fillBody(piece: Uint8Array, at: number): number {

@@ -1,19 +1,24 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { encodeHeader, type FrameHeader, frameKinds } from './frames.ts';
+import type { Sealer } from './sealing.ts';
 import { TokenBucket } from './token-bucket.ts';
+
+type Frame = { header: Buffer; body: Uint8Array[] };
 
 /** Writes whole frames to the socket, one after the other, at the allowed rate. */
 export class FrameOutlet {
   readonly #socket: Duplex;
+  readonly #sealer: Sealer | null;
   readonly #bucket: TokenBucket | null;
   readonly #closing = new AbortController();
   #last: Promise<void> = Promise.resolve();
   #isClosing = false;
   wroteAt = performance.now();
 
-  constructor(socket: Duplex, bwlimit: number | null) {
+  constructor(socket: Duplex, sealer: Sealer | null, bwlimit: number | null) {
     this.#socket = socket;
+    this.#sealer = sealer;
     this.#bucket = bwlimit === null ? null : new TokenBucket(bwlimit);
   }
 
@@ -21,37 +26,47 @@ export class FrameOutlet {
   send(header: FrameHeader, buffer: ArrayBuffer, dataStart: number): Promise<void> {
     const ops = new Uint8Array(buffer, 0, header.opsLength);
     const data = new Uint8Array(buffer, dataStart, header.dataLength);
-    return this.#enqueue([encodeHeader(header), ops, data]);
+    return this.#enqueue({ header: encodeHeader(header), body: [ops, data] });
   }
 
   ping(): void {
-    this.#enqueue([encodeHeader({ kind: frameKinds.ping, opsLength: 0, dataLength: 0 })]).catch(() => {});
+    const header = encodeHeader({ kind: frameKinds.ping, opsLength: 0, dataLength: 0 });
+    this.#enqueue({ header, body: [] }).catch(() => {});
   }
 
   flushed(): Promise<void> {
     return this.#last;
   }
 
-  /** Lets go of what is queued, hurries what is being written, writes `farewell` where a frame may begin, and waits for that at most `limitMs`. */
-  async close(farewell: Uint8Array, limitMs: number): Promise<void> {
+  /** Lets go of what is queued, hurries what is being written, writes a last frame where one may begin, and waits for that at most `limitMs`. */
+  async close(header: FrameHeader, body: Uint8Array, limitMs: number): Promise<void> {
     this.#isClosing = true;
     this.#closing.abort();
-    const sent = this.#last.catch(() => {}).then(() => this.#writeAll([farewell]));
+    const sent = this.#last
+      .catch(() => {})
+      .then(() => this.#writeAll(this.#sealed({ header: encodeHeader(header), body: [body] })));
     const limit = new AbortController();
     await Promise.race([sent, delay(limitMs, undefined, { signal: limit.signal })]).catch(() => {});
     limit.abort();
   }
 
-  #enqueue(parts: Uint8Array[]): Promise<void> {
+  #enqueue(frame: Frame): Promise<void> {
     const before = this.#last;
-    const written = before.then(() => this.#write(parts.filter((part) => part.length > 0)));
+    const written = before.then(() => this.#write(frame));
     this.#last = written;
     written.catch(() => {});
     return written;
   }
 
-  async #write(parts: Uint8Array[]): Promise<void> {
+  /** Only what is written at once may be sealed: the seals count the frames. */
+  #sealed({ header, body }: Frame): Uint8Array[] {
+    const seal = this.#sealer === null ? [] : [this.#sealer.seal(header, body)];
+    return [header, ...body.filter((part) => part.length > 0), ...seal];
+  }
+
+  async #write(frame: Frame): Promise<void> {
     if (this.#isClosing) return;
+    const parts = this.#sealed(frame);
     this.wroteAt = performance.now();
     if (this.#bucket === null) return await this.#writeAll(parts);
     for (const part of parts) {

@@ -1,14 +1,22 @@
 import type { Duplex } from 'node:stream';
 import { CargoError } from '../../api/cargo-error.ts';
 import { runJob } from './channel.ts';
+import type { SealKeys } from './sealing.ts';
 import type { JobResult, RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
 export { unprotectTree } from './protection.ts';
+export type { SealKeys } from './sealing.ts';
 export type { RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
-type RoundOptions = {
-  /** Authenticated and connected. Left open after success, destroyed after failure. */
+export type RoundConnection = {
+  /** Connected to a peer who has proved who it is. Read from by its `data` events alone, after it is resumed. */
   socket: Duplex;
+  /** Where the connection itself is not encrypted, its frames are, with these. */
+  keys: SealKeys | null;
+};
+
+/** The connection is left open after success, destroyed after failure. */
+type RoundOptions = RoundConnection & {
   root: TreeRoot;
   /** Of this migration and mount, on this agent's own disk; what is kept there makes later rounds cheap. */
   stateDir: string;
@@ -28,9 +36,9 @@ type RoundOptions = {
 export async function sendRound(
   options: RoundOptions & { final: boolean; bwlimit: number | null; contentLimit?: number },
 ): Promise<RoundStats> {
-  const { socket, root, stateDir, round, final, bwlimit, signal, onProgress } = options;
+  const { socket, keys, root, stateDir, round, final, bwlimit, signal, onProgress } = options;
   const job = { kind: 'send', root, stateDir, round, final, contentLimit: options.contentLimit } as const;
-  return resultOf<RoundStats>(await runJob({ socket, job, bwlimit, signal, onProgress }), 'totalFiles');
+  return resultOf<RoundStats>(await runJob({ socket, keys, job, bwlimit, signal, onProgress }), 'totalFiles');
 }
 
 /**
@@ -38,32 +46,35 @@ export async function sendRound(
  * repeated with the same `stateDir` after any interruption.
  */
 export async function receiveRound(options: RoundOptions): Promise<RoundStats> {
-  const { socket, root, stateDir, round, signal, onProgress } = options;
+  const { socket, keys, root, stateDir, round, signal, onProgress } = options;
   const job = { kind: 'receive', root, stateDir, round } as const;
-  return resultOf<RoundStats>(await runJob({ socket, job, bwlimit: null, signal, onProgress }), 'totalFiles');
+  return resultOf<RoundStats>(await runJob({ socket, keys, job, bwlimit: null, signal, onProgress }), 'totalFiles');
 }
 
-export type VerifyOptions = Pick<RoundOptions, 'socket' | 'root' | 'stateDir' | 'signal'>;
+export type VerifyOptions = Pick<RoundOptions, 'socket' | 'keys' | 'root' | 'stateDir' | 'signal'>;
 
 /**
  * The source's side of a verification: compares what the target has with what was sent in the last round. Neither tree
  * is changed. Throws as a round does, and WRONG_PHASE when no round was completed.
  */
-export async function verifyAtSource({ socket, root, stateDir, signal }: VerifyOptions): Promise<VerifyStats> {
+export async function verifyAtSource({ socket, keys, root, stateDir, signal }: VerifyOptions): Promise<VerifyStats> {
   const job = { kind: 'verifyAtSource', root, stateDir } as const;
-  return resultOf<VerifyStats>(await runJob({ socket, job, bwlimit: null, signal }), 'differing');
+  return resultOf<VerifyStats>(await runJob({ socket, keys, job, bwlimit: null, signal }), 'differing');
 }
 
 /** The target's side: reads its tree, which may be in use. Both sides return the same. */
-export async function verifyAtTarget({ socket, root, stateDir, signal }: VerifyOptions): Promise<VerifyStats> {
+export async function verifyAtTarget({ socket, keys, root, stateDir, signal }: VerifyOptions): Promise<VerifyStats> {
   const job = { kind: 'verifyAtTarget', root, stateDir } as const;
-  return resultOf<VerifyStats>(await runJob({ socket, job, bwlimit: null, signal }), 'differing');
+  return resultOf<VerifyStats>(await runJob({ socket, keys, job, bwlimit: null, signal }), 'differing');
 }
 
 /** Entries (the root not counted) and allocated bytes of regular files, hard links counted once. */
 export async function measureTree(root: TreeRoot, signal: AbortSignal): Promise<TreeSize> {
   const job = { kind: 'measure', root } as const;
-  const { files, bytes } = resultOf<TreeSize>(await runJob({ socket: null, job, bwlimit: null, signal }), 'bytes');
+  const { files, bytes } = resultOf<TreeSize>(
+    await runJob({ socket: null, keys: null, job, bwlimit: null, signal }),
+    'bytes',
+  );
   return { files, bytes };
 }
 

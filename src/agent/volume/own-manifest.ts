@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import type { BlockHash } from './block-hash.ts';
 import { FRAME_MAX_BYTES, type FrameKind, frameKinds } from './frames.ts';
 import { type Link, unexpectedFrame } from './link.ts';
 import { manifestPaths, NewManifest } from './manifest.ts';
@@ -13,17 +14,26 @@ export const HAVE = 'have';
 export type OwnManifestOptions = {
   stateDir: string;
   root: OpenRoot;
+  hash: BlockHash;
   link: Link;
   onChange: (path: string) => void;
   changedSince?: (record: RecordView) => boolean;
 };
 
 /** The target's side: scans and hashes what is here, sends that, and returns the number of entries. */
-export function sendOwnManifest({ stateDir, root, link, onChange, changedSince }: OwnManifestOptions): number {
+export function sendOwnManifest(options: OwnManifestOptions): number {
+  const { stateDir, root, hash, link, onChange, changedSince } = options;
   using manifest = new NewManifest(stateDir, HAVE);
   const poll = (): void => link.throwIfStopped();
   const { files } = scanTree({ root, ...manifest.tree, poll, onChange });
-  new TreeHasher({ root, manifest, poll, onChange, ...(changedSince === undefined ? {} : { changedSince }) }).run();
+  new TreeHasher({
+    root,
+    manifest,
+    hash,
+    poll,
+    onChange,
+    ...(changedSince === undefined ? {} : { changedSince }),
+  }).run();
   manifest.flush(false);
   const paths = manifestPaths(stateDir, HAVE);
   sendFile(paths.tree, frameKinds.haveTree, link);

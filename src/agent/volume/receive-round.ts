@@ -5,6 +5,7 @@ import { isErrno } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { syncFilesystem } from '../../linux/sync.ts';
 import { Applier } from './applier.ts';
+import { BlockHash } from './block-hash.ts';
 import { End, Hello, RoundPlan } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
 import { frameKinds } from './frames.ts';
@@ -27,6 +28,7 @@ export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
   if (hello.protocol !== DATA_PROTOCOL || hello.round !== job.round || hello.isFile !== job.root.isFile) {
     throw new CargoError('PROTOCOL_ERROR', 'The other agent speaks of another transfer than this one.');
   }
+  using hash = new BlockHash(Buffer.from(hello.hashKey, 'base64'));
   const state = new StateFile(job.stateDir, 'target.json', TargetState);
   const known = state.read();
   using stash = new Stash(root);
@@ -36,11 +38,11 @@ export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
   const onChange = (path: string): void => {
     throw new CargoError('MIGRATION_FAILED', `${root.path}/${path} was changed by somebody else during the transfer.`);
   };
-  const entries = agreed?.entries ?? sendOwnManifest({ stateDir: job.stateDir, root, link, onChange });
+  const entries = agreed?.entries ?? sendOwnManifest({ stateDir: job.stateDir, root, hash, link, onChange });
   const plan = link.receiveControl(frameKinds.plan, RoundPlan);
 
   state.remove();
-  const applier = new Applier(root, stash, (done) =>
+  const applier = new Applier({ root, stash, hash }, (done) =>
     link.report({ ...done, filesTotal: plan.files, bytesTotal: plan.bytes }),
   );
   const end = applyAll(applier, link);

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import { reachBlocking } from '../../faults/reach.ts';
+import { BlockHash } from './block-hash.ts';
 import { Comparison } from './comparison.ts';
 import { ContentSender } from './content-sender.ts';
-import { Acknowledge, Welcome } from './control-frames.ts';
+import { Acknowledge, HashKey, Welcome } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
 import { frameKinds } from './frames.ts';
 import { type Link, unexpectedFrame } from './link.ts';
@@ -21,8 +22,12 @@ import type { RoundProgress, RoundStats, WorkerJob } from './worker-messages.ts'
 
 type SendJob = Extract<WorkerJob, { kind: 'send' }>;
 
-/** Labels of manifests: what the receiver had acknowledged, and what was sent last, acknowledged or not. */
+/**
+ * Labels of manifests: what the receiver had acknowledged, and what was sent last, acknowledged or not. Manifests with
+ * hashes of another kind than those under `hashKey` are not read: their state doesn't parse.
+ */
 export const SourceState = z.object({
+  hashKey: HashKey,
   acknowledged: z.string().nullable(),
   sent: z.string().nullable(),
   entries: z.int().describe('In the tree that was sent last.'),
@@ -32,7 +37,8 @@ export const SourceState = z.object({
 export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   using root = OpenRoot.open(job.root);
   const state = new StateFile(job.stateDir, 'source.json', SourceState);
-  const { acknowledged, sent, entries } = state.read() ?? { acknowledged: null, sent: null, entries: 0 };
+  const { hashKey, acknowledged, sent, entries } = state.read() ?? newState();
+  using hash = new BlockHash(Buffer.from(hashKey, 'base64'));
   const bases = [sent, acknowledged].filter((label) => label !== null);
   removeManifests(job.stateDir, bases);
   link.sendControl(frameKinds.hello, {
@@ -40,6 +46,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
     round: job.round,
     final: job.final,
     isFile: job.root.isFile,
+    hashKey,
     bases,
   });
   const { contentLimit = Number.MAX_SAFE_INTEGER } = job;
@@ -65,6 +72,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
     root,
     comparison,
     manifest,
+    hash,
     earlier,
     link,
     contentLimit,
@@ -73,13 +81,13 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   });
 
   manifest.flush(true);
-  state.write({ acknowledged: base, sent: label, entries: total.files });
+  state.write({ hashKey, acknowledged: base, sent: label, entries: total.files });
   const stats = { ...result.totals, totalFiles: total.files, totalBytes: total.bytes };
   link.sendControl(frameKinds.end, { state: label, digest: result.digest, ...stats });
   const { state: reached } = link.receiveControl(frameKinds.acknowledge, Acknowledge);
   if (reached !== label) throw unexpectedFrame(frameKinds.acknowledge);
   link.sendControl(frameKinds.bye, {});
-  state.write({ acknowledged: label, sent: label, entries: total.files });
+  state.write({ hashKey, acknowledged: label, sent: label, entries: total.files });
   removeManifests(job.stateDir, [label]);
   return stats;
 }
@@ -88,6 +96,7 @@ type Differences = {
   root: OpenRoot;
   comparison: Comparison;
   manifest: NewManifest;
+  hash: BlockHash;
   earlier: Manifest;
   link: Link;
   contentLimit: number;
@@ -112,6 +121,7 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     root: d.root,
     comparison: d.comparison,
     manifest: d.manifest,
+    hash: d.hash,
     earlierBlocks: d.earlier.blocks,
     writer,
     structure: outlook.hasMoves ? null : structure,
@@ -120,6 +130,10 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     onChange: d.onChange,
   }).run();
   return { digest: writer.finish(), totals: writer.totals };
+}
+
+function newState(): z.infer<typeof SourceState> {
+  return { hashKey: BlockHash.newKey().toString('base64'), acknowledged: null, sent: null, entries: 0 };
 }
 
 function removeManifests(stateDir: string, keep: readonly string[]): void {

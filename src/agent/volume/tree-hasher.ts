@@ -2,6 +2,7 @@ import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
 import { BlockCursor } from './block-cursor.ts';
+import type { BlockHash } from './block-hash.ts';
 import { ContentRecorder } from './content-recorder.ts';
 import { DirectoryStack } from './directory-stack.ts';
 import { readContent } from './file-content.ts';
@@ -16,6 +17,7 @@ import { XattrReader } from './xattr-reader.ts';
 export type TreeHasherOptions = {
   root: OpenRoot;
   manifest: NewManifest;
+  hash: BlockHash;
   poll: () => void;
   onChange: (path: string) => void;
   /** Entries for which it holds are not read but marked STALE, and so is what changes or vanishes under the hasher. */
@@ -112,7 +114,7 @@ export class TreeHasher {
     }
     try {
       const recorder = new ContentRecorder(entry, this.#o.manifest.blocks);
-      const isComplete = readContent(fd, entry.size, entry.allocatedBytes, {
+      const isComplete = readContent({ fd, size: entry.size, allocatedBytes: entry.allocatedBytes }, this.#o.hash, {
         room: (length) => this.#scratch.subarray(0, length),
         block: (_offset, _bytes, hash, pageBits) => {
           this.#o.poll();

@@ -1,26 +1,30 @@
 import { DIFFERING_SHOWN } from '../../api/migration.ts';
 import { showName } from '../../linux/libc.ts';
+import type { BlockHash } from './block-hash.ts';
 import type { BlockListReader } from './block-list.ts';
 import { Comparison, type DirectoryPair, NONE } from './comparison.ts';
-import { hashOf } from './file-content.ts';
 import { BLOCK_BYTES, DIRECTORY, FILE } from './format.ts';
 import type { Manifest } from './manifest.ts';
 import { LINK, type RecordView, STALE } from './record.ts';
 import { ROOT } from './tree.ts';
 import type { VerifyStats } from './worker-messages.ts';
 
+/** Both with hashes under the same key. */
+type Compared = { sent: Manifest; found: Manifest; hash: BlockHash };
+
 /**
  * Compares the tree found at the target with the manifest of what was sent. In what was found STALE means that somebody
  * there has changed the entry since: that it differs then is no wonder, and neither is what came or went in a directory
  * that is STALE.
  */
-export function compareWithSent(sent: Manifest, found: Manifest, poll: () => void): VerifyStats {
-  return new VerdictMaker(sent, found, poll).make();
+export function compareWithSent(compared: Compared, poll: () => void): VerifyStats {
+  return new VerdictMaker(compared, poll).make();
 }
 
 class VerdictMaker {
   readonly #sent: Manifest;
   readonly #found: Manifest;
+  readonly #hash: BlockHash;
   readonly #poll: () => void;
   readonly #comparison: Comparison;
   readonly #verdict: VerifyStats = { files: 0, bytes: 0, changed: 0, differences: 0, differing: [] };
@@ -28,9 +32,10 @@ class VerdictMaker {
   /** Records of directories that are missing and whose absence is explained. */
   readonly #explained = new Set<number>();
 
-  constructor(sent: Manifest, found: Manifest, poll: () => void) {
+  constructor({ sent, found, hash }: Compared, poll: () => void) {
     this.#sent = sent;
     this.#found = found;
+    this.#hash = hash;
     this.#poll = poll;
     this.#comparison = new Comparison(found.tree, sent.tree, { byName: true, trustSignatures: false });
   }
@@ -84,7 +89,21 @@ class VerdictMaker {
   #isSameInode(found: RecordView, sent: RecordView): boolean {
     if (found.has(LINK) || !hasSameAttributes(found, sent)) return false;
     if (sent.type !== FILE) return true;
-    return found.size === sent.size && hasSameContent(found, this.#found.blocks, sent, this.#sent.blocks);
+    return found.size === sent.size && this.#hasSameContent(found, sent);
+  }
+
+  /** A hole and zeros are the same to whoever reads them. */
+  #hasSameContent(found: RecordView, sent: RecordView): boolean {
+    const [foundBlocks, sentBlocks] = [this.#found.blocks, this.#sent.blocks];
+    foundBlocks.begin(found);
+    sentBlocks.begin(sent);
+    for (let offset = 0; offset < sent.size; offset += BLOCK_BYTES) {
+      const zerosHash = this.#hash.ofZeros(Math.min(BLOCK_BYTES, sent.size - offset));
+      const foundHash = hashOrNull(foundBlocks) ?? zerosHash;
+      const sentHash = hashOrNull(sentBlocks) ?? zerosHash;
+      if (!foundHash.equals(sentHash)) return false;
+    }
+    return true;
   }
 
   #count(isSame: boolean, name: string, bytes: number): void {
@@ -107,28 +126,7 @@ function hasSameAttributes(found: RecordView, sent: RecordView): boolean {
   return found.hasSameMetadata(sent) && found.xattrDigest.equals(sent.xattrDigest);
 }
 
-/** A hole and zeros are the same to whoever reads them. */
-function hasSameContent(
-  found: RecordView,
-  foundBlocks: BlockListReader,
-  sent: RecordView,
-  sentBlocks: BlockListReader,
-): boolean {
-  foundBlocks.begin(found);
-  sentBlocks.begin(sent);
-  for (let offset = 0; offset < sent.size; offset += BLOCK_BYTES) {
-    const [hasFound, hasSent] = [foundBlocks.next(), sentBlocks.next()];
-    const length = Math.min(BLOCK_BYTES, sent.size - offset);
-    const isFoundHole = !hasFound || foundBlocks.pageBits === 0;
-    const isSentHole = !hasSent || sentBlocks.pageBits === 0;
-    if (isFoundHole && isSentHole) continue;
-    const foundHash = isFoundHole ? zerosHash(length) : foundBlocks.hash;
-    const sentHash = isSentHole ? zerosHash(length) : sentBlocks.hash;
-    if (!foundHash.equals(sentHash)) return false;
-  }
-  return true;
-}
-
-function zerosHash(length: number): Buffer {
-  return hashOf(Buffer.alloc(length));
+/** Of the list's next block; null for a hole, and beyond the end. */
+function hashOrNull(blocks: BlockListReader): Buffer | null {
+  return blocks.next() && blocks.pageBits !== 0 ? blocks.hash : null;
 }

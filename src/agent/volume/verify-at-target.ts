@@ -1,4 +1,5 @@
 import { CargoError } from '../../api/cargo-error.ts';
+import { BlockHash } from './block-hash.ts';
 import { Hello, Verdict } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
 import { frameKinds } from './frames.ts';
@@ -21,6 +22,7 @@ export function verifyAtTargetInWorker(job: VerifyJob, link: Link): VerifyStats 
   if (hello.protocol !== DATA_PROTOCOL || hello.isFile !== job.root.isFile) {
     throw new CargoError('PROTOCOL_ERROR', 'The other agent speaks of another transfer than this one.');
   }
+  using hash = new BlockHash(Buffer.from(hello.hashKey, 'base64'));
   const state = new StateFile(job.stateDir, 'target.json', TargetState);
   const known = state.read();
   if (known === null || !hello.bases.includes(known.state)) {
@@ -33,6 +35,7 @@ export function verifyAtTargetInWorker(job: VerifyJob, link: Link): VerifyStats 
   sendOwnManifest({
     stateDir: job.stateDir,
     root,
+    hash,
     link,
     onChange: () => {},
     changedSince: ({ ctimeSeconds, ctimeNanoseconds }) =>

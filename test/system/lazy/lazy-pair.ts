@@ -58,7 +58,7 @@ export class LazyPair implements AsyncDisposable {
     const { stateDir, address, target: path } = this;
     const socket = await connectTo(address, { want: 'round', round: 1, final: true });
     const root = { path, isFile: false };
-    await receiveRound({ socket, root, stateDir, round: 1, signal: AbortSignal.timeout(60_000) });
+    await receiveRound({ socket, keys: null, root, stateDir, round: 1, signal: AbortSignal.timeout(60_000) });
     socket.destroy();
     const { bwlimit = null, waitLimitMs = null } = this.#options;
     const connect = () => connectTo(address);

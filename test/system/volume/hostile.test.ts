@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { Applier } from '../../../src/agent/volume/applier.ts';
+import { BlockHash } from '../../../src/agent/volume/block-hash.ts';
 import { DATA_PROTOCOL } from '../../../src/agent/volume/format.ts';
 import { FrameAssembler } from '../../../src/agent/volume/frame-assembler.ts';
 import { encodeHeader, type FrameKind, frameKinds } from '../../../src/agent/volume/frames.ts';
@@ -31,7 +32,7 @@ class RawPeer {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    const assembler = new FrameAssembler();
+    const assembler = new FrameAssembler(null);
     socket.on('error', () => {});
     socket.on('data', (piece) => assembler.push(piece, ({ header }) => this.#note(header.kind)));
   }
@@ -54,7 +55,7 @@ class RawPeer {
 
   /** Plays a source up to where ops may follow. */
   async introduce(): Promise<void> {
-    this.send(frameKinds.hello, { protocol: DATA_PROTOCOL, round: 1, final: false, isFile: false, bases: [] });
+    this.send(frameKinds.hello, { protocol: DATA_PROTOCOL, round: 1, final: false, isFile: false, hashKey, bases: [] });
     while (!this.#kinds.includes(frameKinds.haveEnd)) await once(this.#socket, 'data');
     this.send(frameKinds.plan, { files: 1, bytes: 1 });
   }
@@ -64,6 +65,7 @@ async function receiverAndPeer() {
   const [left, right] = await socketPair();
   const received = receiveRound({
     socket: left,
+    keys: null,
     root: { path: pair.target, isFile: false },
     stateDir: join(pair.directory, 'state'),
     round: 1,
@@ -73,6 +75,7 @@ async function receiverAndPeer() {
   return { received, peer: new RawPeer(right) };
 }
 
+const hashKey = BlockHash.newKey().toString('base64');
 const u16 = (value: number): Buffer => Buffer.from([value & 255, value >> 8]);
 const named = (code: number, name: Buffer): Buffer =>
   Buffer.concat([Buffer.from([code]), u16(name.length), name, Buffer.from([0])]);
@@ -152,6 +155,7 @@ test('a source survives any manifest that a target claims to have', { timeout: 1
     const [left, right] = await socketPair();
     const sent = sendRound({
       socket: left,
+      keys: null,
       root: { path: pair.source, isFile: false },
       stateDir: join(pair.directory, `state-${attempt}`),
       round: 1,
@@ -277,7 +281,8 @@ test('random operations do nothing outside the root, and fail as errors of ours 
     fc.property(fc.array(op, { maxLength: 8 }), fc.uint8Array({ maxLength: 100 }), (list, data) => {
       using root = OpenRoot.open({ path: pair.target, isFile: false });
       using stash = new Stash(root);
-      using applier = new Applier(root, stash, () => {});
+      using hash = new BlockHash(BlockHash.newKey());
+      using applier = new Applier({ root, stash, hash }, () => {});
       try {
         applier.apply(Buffer.concat(list), Buffer.from(data), () => {});
       } catch (error) {

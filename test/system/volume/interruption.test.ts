@@ -123,6 +123,7 @@ test('an aborted round ends at once on both sides', async () => {
   const sent = sendRound({
     ...common,
     socket: left,
+    keys: null,
     stateDir: join(pair.directory, 's'),
     final: false,
     bwlimit: MIB,
@@ -132,6 +133,7 @@ test('an aborted round ends at once on both sides', async () => {
     ...common,
     root: { path: pair.target, isFile: false },
     socket: right,
+    keys: null,
     stateDir: join(pair.directory, 't'),
     signal: new AbortController().signal,
     onProgress: () => abort.abort(),
@@ -154,7 +156,7 @@ test('a peer that says nothing any more is given up', async () => {
   } as const;
   const patience = { pingMs: 50, silenceMs: 400 };
   const { signal } = new AbortController();
-  await expect(runJob({ socket: left, job, bwlimit: null, signal, patience })).rejects.toMatchObject({
+  await expect(runJob({ socket: left, keys: null, job, bwlimit: null, signal, patience })).rejects.toMatchObject({
     code: 'PEER_UNREACHABLE',
   });
   right.destroy();

@@ -33,6 +33,7 @@ test('both sides report the same way to the end', async () => {
     sendRound({
       ...common,
       socket: left,
+      keys: null,
       root: { path: pair.source, isFile: false },
       stateDir: join(pair.directory, 's'),
       final: true,
@@ -42,6 +43,7 @@ test('both sides report the same way to the end', async () => {
     receiveRound({
       ...common,
       socket: right,
+      keys: null,
       root: { path: pair.target, isFile: false },
       stateDir: join(pair.directory, 't'),
       onProgress: (progress) => seen.target.push(progress),

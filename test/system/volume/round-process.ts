@@ -9,6 +9,7 @@ const socket = connect(Number(port), '127.0.0.1');
 await once(socket, 'connect');
 const options = {
   socket,
+  keys: null,
   root: { path, isFile: false },
   stateDir,
   round: Number(round),

@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
@@ -6,6 +7,7 @@ import { join } from 'node:path';
 import {
   type RoundStats,
   receiveRound,
+  type SealKeys,
   sendRound,
   type VerifyStats,
   verifyAtSource,
@@ -25,7 +27,35 @@ export async function socketPair(): Promise<[Socket, Socket]> {
   return [peer, client];
 }
 
-export type RoundRequest = { final?: boolean; isFile?: boolean; bwlimit?: number };
+/** Two sockets whose connection leads over somebody who may change what the first one sends. */
+async function watchedPair(onTheWay: (bytes: Buffer) => Buffer): Promise<[Socket, Socket]> {
+  const [left, near] = await socketPair();
+  const [far, right] = await socketPair();
+  near.on('data', (bytes) => far.write(onTheWay(bytes)));
+  far.on('data', (bytes) => near.write(bytes));
+  for (const [one, other] of [
+    [near, far],
+    [far, near],
+  ] as const) {
+    one.on('error', () => other.destroy()).on('close', () => other.destroy());
+  }
+  return [left, right];
+}
+
+/** What the two ends of one connection seal their frames with. */
+export function sealKeys(): { source: SealKeys; target: SealKeys } {
+  const [there, back] = [randomBytes(32), randomBytes(32)];
+  return { source: { send: there, receive: back }, target: { send: back, receive: there } };
+}
+
+export type RoundRequest = {
+  final?: boolean;
+  isFile?: boolean;
+  bwlimit?: number;
+  /** False: the connection is to be as safe as it is. */
+  sealed?: boolean;
+  onTheWay?: (bytes: Buffer) => Buffer;
+};
 
 /** A source and a target tree with the states of their agents, in a directory that goes away at the end. */
 export class TreePair implements Disposable {
@@ -61,14 +91,16 @@ export class TreePair implements Disposable {
     request: RoundRequest = {},
   ): Promise<[PromiseSettledResult<RoundStats>, PromiseSettledResult<RoundStats>]> {
     this.#round += 1;
-    const [left, right] = await socketPair();
-    const { final = false, isFile = false, bwlimit = null } = request;
+    const { final = false, isFile = false, bwlimit = null, sealed = true, onTheWay } = request;
+    const [left, right] = await (onTheWay === undefined ? socketPair() : watchedPair(onTheWay));
+    const keys = sealed ? sealKeys() : { source: null, target: null };
     const common = { round: this.#round, signal: AbortSignal.timeout(150_000) };
     try {
       return await Promise.allSettled([
         sendRound({
           ...common,
           socket: left,
+          keys: keys.source,
           root: { path: this.source, isFile },
           stateDir: join(this.directory, `source-${this.#state}`),
           final,
@@ -77,6 +109,7 @@ export class TreePair implements Disposable {
         receiveRound({
           ...common,
           socket: right,
+          keys: keys.target,
           root: { path: this.target, isFile },
           stateDir: join(this.directory, `target-${this.#state}`),
         }),
@@ -94,11 +127,11 @@ export class TreePair implements Disposable {
     try {
       const [atSource, atTarget] = await Promise.all([
         verifyAtSource({
-          ...{ socket: left, root: { path: this.source, isFile: false }, signal },
+          ...{ socket: left, keys: null, root: { path: this.source, isFile: false }, signal },
           stateDir: join(this.directory, 'source-state'),
         }),
         verifyAtTarget({
-          ...{ socket: right, root: { path: this.target, isFile: false }, signal },
+          ...{ socket: right, keys: null, root: { path: this.target, isFile: false }, signal },
           stateDir: join(this.directory, 'target-state'),
         }),
       ]);

@@ -1,10 +1,11 @@
-import { type Duplex, PassThrough } from 'node:stream';
+import { PassThrough } from 'node:stream';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 import { createCopyStep } from '../../../../src/agent/migrations/copy-step.ts';
 import type { MigrationRecord } from '../../../../src/agent/migrations/record.ts';
 import type { SourcePeer, StepContext } from '../../../../src/agent/migrations/step-context.ts';
 import type { ReceiveRound } from '../../../../src/agent/migrations/volume-rounds.ts';
+import type { RoundConnection } from '../../../../src/agent/volume/index.ts';
 import type { StepProgress } from '../../../../src/api/agent-steps.ts';
 import { CargoError } from '../../../../src/api/cargo-error.ts';
 import type { DataMount } from '../../../../src/api/container-definition.ts';
@@ -64,10 +65,10 @@ async function contextFor(record: MigrationRecord, openRound: SourcePeer['openRo
 
 const amount = { files: 1, deleted: 2, bytes: 3, totalFiles: 4, totalBytes: 500 };
 /** A connection that the source has ended. */
-function ended(): Duplex {
-  return new PassThrough().end();
+function ended(): RoundConnection {
+  return { socket: new PassThrough().end(), keys: null };
 }
-const connected = async (): Promise<Duplex> => ended();
+const connected = async (): Promise<RoundConnection> => ended();
 const away = new CargoError('PEER_UNREACHABLE', 'gone');
 
 test('every mount is copied to where it is at the target, and the amounts add up', async () => {
@@ -109,11 +110,11 @@ test('a source that is away for a moment is waited for', async () => {
 });
 
 test('a failure that waiting does not mend ends the step at once, and the connection with it', async () => {
-  const sockets: Duplex[] = [];
+  const sockets: RoundConnection['socket'][] = [];
   await using given = await contextFor(staged([mount(0, 'db')]), async () => {
     const socket = new PassThrough();
     sockets.push(socket);
-    return socket;
+    return { socket, keys: null };
   });
   const receive = () => Promise.reject(new CargoError('DISK_FULL', 'no space'));
   await expect(createCopyStep(receive)(given.context, round)).rejects.toMatchObject({ code: 'DISK_FULL' });

@@ -287,7 +287,7 @@ test('the target of the migration gets a round over an upgraded connection, in b
     },
   });
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
-  const socket = await target.openRound({ mountIndex: 0, round: 3, final: true, bwlimit: 1_000_000 }, never);
+  const { socket } = await target.openRound({ mountIndex: 0, round: 3, final: true, bwlimit: 1_000_000 }, never);
   socket.write('hello');
   expect(await text(socket)).toBe('heard hello');
   const root = { path: '/volumes/db/_data', isFile: false };
@@ -340,7 +340,7 @@ test('a round that is asked for again ends the one before it, and thaw ends them
   });
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
   const open = async (round: number) => {
-    const socket = await target.openRound({ ...aRound, round }, never);
+    const { socket } = await target.openRound({ ...aRound, round }, never);
     await new Promise((resolve) => socket.once('data', resolve));
     return socket;
   };

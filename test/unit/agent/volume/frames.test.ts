@@ -37,7 +37,7 @@ test('frames are put together whatever pieces the socket hands out', () => {
       const stream = Buffer.concat(
         headers.flatMap((one, index) => [encodeHeader(one), Buffer.alloc(one.opsLength + one.dataLength, index + 1)]),
       );
-      const assembler = new FrameAssembler();
+      const assembler = new FrameAssembler(null);
       const received: FrameHeader[] = [];
       for (let at = 0, turn = 0; at < stream.length; turn += 1) {
         const length = lengths[turn % lengths.length] ?? 1;
