@@ -1,7 +1,7 @@
 import { z } from 'zod';
 
 /** What an agent of this version can do; server and peers check names, never versions. */
-export const abilities = ['precopy', 'image-transfer', 'gate-volumes'] as const;
+export const abilities = ['precopy', 'sealed-frames', 'image-transfer', 'gate-volumes'] as const;
 
 export const HostId = z.uuid().describe('Made at the first start of the agent, kept for its life.');
 export const HostName = z

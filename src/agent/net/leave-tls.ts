@@ -1,5 +1,5 @@
-import { once } from 'node:events';
 import { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { CargoError } from '../../api/cargo-error.ts';
 import { duplicate } from '../../linux/duplicate.ts';
@@ -18,8 +18,11 @@ const LABEL = 'EXPORTER-cargo-data';
 const KEY_BYTES = 32;
 const READY = 0x2a;
 const READY_LIMIT_MS = 15_000;
+/** What is read at once: it fits into a core's cache, where it is copied from. */
+const READ_BYTES = 256 * 1024;
 
 type Role = 'source' | 'target';
+type FirstBytes = (bytes: Uint8Array) => void;
 
 /** What Node has no public way to: it holds for Node 24, which Cargo brings along, and a test holds it. */
 type Handle = { fd: number; readStop: () => unknown };
@@ -31,32 +34,56 @@ export async function leaveTlsAsSource(tls: TLSSocket, answer: string): Promise<
   tls.once('error', (error) => reject(gone(error))).once('close', () => reject(gone()));
   tls.write(answer, (error) => (error ? reject(gone(error)) : resolve()));
   await promise;
-  const connection = takeOver(tls, 'source');
-  await untilReady(connection.socket);
+  const ready = Promise.withResolvers<void>();
+  const connection = takeOver(tls, 'source', (bytes) => {
+    if (bytes.length === 1 && bytes[0] === READY) ready.resolve();
+    else ready.reject(gone());
+  });
+  await untilReady(connection.socket, ready);
   return connection;
 }
 
 /** At the target, in the very turn of the event loop in which the answer has come. @throws CargoError INTERNAL */
 export function leaveTlsAsTarget(tls: TLSSocket): RoundConnection {
   handleOf(tls).readStop();
-  const connection = takeOver(tls, 'target');
+  const connection = takeOver(tls, 'target', null);
   connection.socket.write(Buffer.from([READY]));
   return connection;
 }
 
-function takeOver(tls: TLSSocket, role: Role): RoundConnection {
+function takeOver(tls: TLSSocket, role: Role, first: FirstBytes | null): RoundConnection {
   const keys = exportKeys(tls, role);
   const fd = duplicate(handleOf(tls).fd);
   tls.destroy();
   try {
-    const socket = new Socket({ fd, readable: true, writable: true });
-    // Whoever uses the socket sees a failure too; this keeps one that comes before that from ending the process.
-    socket.on('error', () => {});
-    return { socket, keys };
+    return { socket: openSocket(fd, first), keys };
   } catch (error) {
     close(fd);
     throw error;
   }
+}
+
+/**
+ * A socket that reads into one buffer, again and again: the ordinary way makes garbage of 64 KiB at each read, and
+ * clearing that away takes longer than reading. So its bytes come as `data` events and no other way, and only once it
+ * is resumed. What comes until then goes to `first`, once.
+ */
+function openSocket(fd: number, first: FirstBytes | null): Socket {
+  let listener = first;
+  const buffer = Buffer.allocUnsafeSlow(READ_BYTES);
+  const callback = (length: number): boolean => {
+    const bytes = buffer.subarray(0, length);
+    const isFirst = listener !== null;
+    if (isFirst) listener?.(bytes);
+    else socket.emit('data', bytes);
+    listener = null;
+    return !isFirst;
+  };
+  const socket = new Socket({ fd, readable: true, writable: true, onread: { buffer, callback } });
+  if (first === null) socket.pause();
+  // Whoever uses the socket sees a failure too; this keeps one that comes before that from ending the process.
+  socket.on('error', () => {});
+  return socket;
 }
 
 function exportKeys(tls: TLSSocket, role: Role): SealKeys {
@@ -65,17 +92,20 @@ function exportKeys(tls: TLSSocket, role: Role): SealKeys {
   return role === 'source' ? { send: first, receive: second } : { send: second, receive: first };
 }
 
-async function untilReady(socket: RoundConnection['socket']): Promise<void> {
+async function untilReady(socket: Duplex, ready: PromiseWithResolvers<void>): Promise<void> {
+  const late = setTimeout(() => ready.reject(gone()), READY_LIMIT_MS);
+  const lost = (): void => ready.reject(gone());
+  socket.once('end', lost).once('close', lost);
   try {
-    await once(socket, 'readable', { signal: AbortSignal.timeout(READY_LIMIT_MS) });
-    const first: unknown = socket.read(1);
-    if (Buffer.isBuffer(first) && first[0] === READY) return;
-  } catch (cause) {
+    await ready.promise;
+    socket.pause();
+  } catch (error) {
     socket.destroy();
-    throw gone(cause);
+    throw error;
+  } finally {
+    clearTimeout(late);
+    socket.off('end', lost).off('close', lost);
   }
-  socket.destroy();
-  throw gone();
 }
 
 function gone(cause?: unknown): CargoError {

@@ -76,6 +76,7 @@ class Channel {
   #isDone = false;
   #outstanding = 0;
   #heardAt = performance.now();
+  #hasHeard = false;
   #localFailure: CargoError | null = null;
 
   constructor(options: ChannelOptions) {
@@ -101,6 +102,7 @@ class Channel {
     this.#options.signal.addEventListener('abort', this.#onAbort, { once: true });
     const { socket } = this.#options;
     socket?.on('data', this.#onData).on('error', this.#onError).on('end', this.#onEnd).on('close', this.#onEnd);
+    socket?.resume();
   }
 
   /** Stops everything; returns when the worker touches nothing any more. */
@@ -157,6 +159,7 @@ class Channel {
   };
 
   #fromPeer({ header, buffer }: ReceivedFrame): void {
+    this.#hasHeard = true;
     if (header.kind === frameKinds.ping) return;
     if (header.kind === frameKinds.bye) {
       this.#heardBye.resolve();
@@ -228,7 +231,9 @@ class Channel {
     const now = performance.now();
     const { socket } = this.#options;
     if (socket === null || this.#outlet === null) return;
-    if (now - this.#outlet.wroteAt > this.#patience.pingMs) this.#outlet.ping();
+    // The target says nothing before the source has: the source may not be listening yet.
+    const mayPing = this.#options.job.kind === 'send' || this.#hasHeard;
+    if (mayPing && now - this.#outlet.wroteAt > this.#patience.pingMs) this.#outlet.ping();
     if (!socket.isPaused() && now - this.#heardAt > this.#patience.silenceMs) {
       this.#fail(unreachable(`nothing was heard from it for ${Math.round(this.#patience.silenceMs / 1000)} s`));
     }

@@ -177,3 +177,17 @@ test('hard links that the target has and the source has not are parted', async (
   await pair.round();
   expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
 });
+
+test('hashes of an older format are not compared with: the contents are, and only what differs travels', async () => {
+  using pair = new TreePair();
+  plant(pair);
+  await pair.round();
+  const path = join(pair.directory, 'source-state', 'source.json');
+  const { hashKey, ...older } = JSON.parse(fs.readFileSync(path, 'utf8'));
+  expect(Buffer.from(hashKey, 'base64')).toHaveLength(32);
+  fs.writeFileSync(path, JSON.stringify(older));
+  overwrite(join(pair.source, 'other/big'), 0, 'changed');
+  expect(await pair.round()).toMatchObject({ files: 1, bytes: BLOCK });
+  expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
+  expect(JSON.parse(fs.readFileSync(path, 'utf8')).hashKey).not.toBe(hashKey);
+});

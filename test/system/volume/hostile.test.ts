@@ -294,3 +294,37 @@ test('random operations do nothing outside the root, and fail as errors of ours 
   );
   expect(snapshot(outside)).toEqual(before);
 });
+
+const secret = 'nobody on the way shall read this';
+/** Longer than a frame, so that the change is in the middle of the transfer. */
+const content = Buffer.from(secret.repeat(100_000));
+
+test('somebody on the way who changes a single bit leaves the target without anything wrong', async () => {
+  fs.writeFileSync(join(pair.source, 'file'), content);
+  let passed = 0;
+  const onTheWay = (bytes: Buffer): Buffer => {
+    passed += bytes.length;
+    if (passed > 100_000 && passed - bytes.length <= 100_000) bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;
+    return bytes;
+  };
+  const [sent, received] = await pair.attempt({ onTheWay });
+  expect(sent.status).toBe('rejected');
+  expect(received).toMatchObject({ status: 'rejected', reason: { code: 'PEER_UNREACHABLE' } });
+  await pair.round();
+  expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
+});
+
+test.each([
+  ['reads nothing of sealed frames', true],
+  ['control: reads what is not sealed', false],
+])('somebody on the way %s', async (_what, sealed) => {
+  fs.writeFileSync(join(pair.source, 'file'), content);
+  let seen = false;
+  const onTheWay = (bytes: Buffer): Buffer => {
+    seen ||= bytes.includes(secret);
+    return bytes;
+  };
+  const [sent, received] = await pair.attempt({ sealed, onTheWay });
+  expect([sent.status, received.status]).toEqual(['fulfilled', 'fulfilled']);
+  expect(seen).toBe(!sealed);
+});

@@ -1,8 +1,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto';
-import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { connect } from 'node:tls';
 import { pino } from 'pino';
@@ -21,6 +20,7 @@ import type { Credentials } from '../../../../src/agent/net/identity.ts';
 import { connectToSource } from '../../../../src/agent/net/peer.ts';
 import { ServedRounds } from '../../../../src/agent/net/served-rounds.ts';
 import { Trust } from '../../../../src/agent/net/trust.ts';
+import type { SealKeys } from '../../../../src/agent/volume/index.ts';
 import { quietHandlers } from '../quiet-handlers.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 import { TestAuthority } from './test-authority.ts';
@@ -278,21 +278,35 @@ test('an image that breaks off is told as a connection that was lost', async () 
 
 test('the target of the migration gets a round over an upgraded connection, in both directions', async () => {
   const requests: unknown[] = [];
+  let sourceKeys: SealKeys | null = null;
   await using source = await sourceAgent({
-    send: async ({ socket, root, round, final, bwlimit }) => {
+    send: async ({ socket, keys, root, round, final, bwlimit }) => {
+      sourceKeys = keys;
       requests.push({ root, round, final, bwlimit });
-      const [said] = await once(socket, 'data');
-      socket.end(`heard ${said}`);
+      const said = nextText(socket);
+      socket.resume().write('speak');
+      socket.end(`heard ${await said}`);
       return noContent;
     },
   });
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
-  const { socket } = await target.openRound({ mountIndex: 0, round: 3, final: true, bwlimit: 1_000_000 }, never);
+  const { socket, keys } = await target.openRound({ mountIndex: 0, round: 3, final: true, bwlimit: 1_000_000 }, never);
+  const call = nextText(socket);
+  socket.resume();
+  expect(await call).toBe('speak');
+  const answer = nextText(socket);
   socket.write('hello');
-  expect(await text(socket)).toBe('heard hello');
+  expect(await answer).toBe('heard hello');
   const root = { path: '/volumes/db/_data', isFile: false };
+  expect(sourceKeys).toEqual({ send: keys?.receive, receive: keys?.send });
+  expect(keys?.send).not.toEqual(keys?.receive);
   expect(requests).toEqual([{ root, round: 3, final: true, bwlimit: 1_000_000 }]);
 });
+
+/** What a round's connection has read is there during the event only. */
+function nextText(socket: Duplex): Promise<string> {
+  return new Promise((resolve) => socket.once('data', (bytes) => resolve(String(bytes))));
+}
 
 const aRound = { mountIndex: 0, round: 1, final: false, bwlimit: null };
 
@@ -341,8 +355,9 @@ test('a round that is asked for again ends the one before it, and thaw ends them
   const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
   const open = async (round: number) => {
     const { socket } = await target.openRound({ ...aRound, round }, never);
-    await new Promise((resolve) => socket.once('data', resolve));
-    return socket;
+    const said = nextText(socket);
+    socket.resume();
+    await said;
   };
   await open(1);
   await open(2);
