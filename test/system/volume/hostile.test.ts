@@ -75,6 +75,7 @@ async function receiverAndPeer() {
   return { received, peer: new RawPeer(right) };
 }
 
+const hash = new BlockHash(BlockHash.newKey());
 const hashKey = BlockHash.newKey().toString('base64');
 const u16 = (value: number): Buffer => Buffer.from([value & 255, value >> 8]);
 const named = (code: number, name: Buffer): Buffer =>
@@ -179,7 +180,7 @@ test('no operation takes a name that leads elsewhere', () => {
   const { enter, unlink, rmdir, stash: put, anchor, take, link, mkdir, small, file, symlink, node, touch } = ops;
   for (const code of [enter, unlink, rmdir, put, anchor, take, link, mkdir, small, file, symlink, node, touch]) {
     for (const name of ['', '.', '..', 'a/b', '/', '../x', 'nul\0', 'x'.repeat(256)]) {
-      using applier = new Applier(root, stash, () => {});
+      using applier = new Applier({ root, stash, hash }, () => {});
       const bytes = Buffer.concat([named(code, Buffer.from(name)), Buffer.alloc(80)]);
       expect(() => applier.apply(bytes, Buffer.alloc(0), () => {}), `${code} ${name}`).toThrow(/transfer protocol/);
     }
@@ -219,7 +220,7 @@ test.for<[string, Buffer, Buffer]>([
 ])('%s is refused', ([, opBytes, data]) => {
   using root = OpenRoot.open({ path: pair.target, isFile: false });
   using stash = new Stash(root);
-  using applier = new Applier(root, stash, () => {});
+  using applier = new Applier({ root, stash, hash }, () => {});
   expect(() => applier.apply(opBytes, data, () => {})).toThrow(/transfer protocol/);
 });
 
@@ -228,11 +229,11 @@ test('room for more than there is on earth is an error of the file system, and f
   using stash = new Stash(root);
   const huge = range(0n, 1n << 50n);
   {
-    using applier = new Applier(root, stash, () => {});
+    using applier = new Applier({ root, stash, hash }, () => {});
     expect(() => applier.apply(attribute('cargo.reserved', huge), huge, () => {})).toThrow(/EFBIG|ENOSPC/);
   }
   fs.rmSync(join(pair.target, 'f'));
-  using applier = new Applier(root, stash, () => {});
+  using applier = new Applier({ root, stash, hash }, () => {});
   const all = Buffer.alloc(4, 0xff);
   applier.apply(Buffer.concat([attribute('cargo.flags', all), Buffer.from([ops.done, 1])]), all, () => {});
   const fd = fs.openSync(join(pair.target, 'f'), 'r');
@@ -252,6 +253,7 @@ test.for<[string, FrameKind, object]>([
   right.on('data', (piece) => received.push(piece));
   const sent = sendRound({
     socket: left,
+    keys: null,
     root: { path: pair.source, isFile: false },
     stateDir: join(pair.directory, 'state'),
     round: 1,
@@ -281,7 +283,6 @@ test('random operations do nothing outside the root, and fail as errors of ours 
     fc.property(fc.array(op, { maxLength: 8 }), fc.uint8Array({ maxLength: 100 }), (list, data) => {
       using root = OpenRoot.open({ path: pair.target, isFile: false });
       using stash = new Stash(root);
-      using hash = new BlockHash(BlockHash.newKey());
       using applier = new Applier({ root, stash, hash }, () => {});
       try {
         applier.apply(Buffer.concat(list), Buffer.from(data), () => {});
