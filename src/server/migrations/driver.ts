@@ -58,9 +58,10 @@ export class Driver {
   /** Returns when the migration is out of the server's hands: copied, rolled back or failed. Throws when the server stops. */
   async run(): Promise<void> {
     const migration = await this.#get();
-    if (migration.recovery !== null) return this.#recover(migration.recovery);
+    if (migration.recovery?.fenced === false) return this.#recover(migration.recovery);
     if (migration.clearing) return this.#clear(Number.POSITIVE_INFINITY);
     if (migration.undoing !== null) return this.#undo(migration.undoing);
+    if (migration.forgetting.length > 0) return this.#forget();
     try {
       await this.#forward(migration.phase);
     } catch (thrown) {
@@ -173,7 +174,7 @@ export class Driver {
    * What is left at the target is cleared when the source runs again, and a target that is away then is not waited for.
    */
   async #undo(failure: Failure): Promise<void> {
-    const { phase, definition, startSent } = await this.#get();
+    const { phase, definition, startSent, sourceId, targetId } = await this.#get();
     while (startSent && !(await this.#hasRefused())) {
       if (await this.#hasStartedAfterAll(healthLimitMs(definition))) return;
     }
@@ -189,6 +190,7 @@ export class Driver {
       phase: phase === 'planned' ? 'failed' : 'rolled-back',
       activity: isCleared ? activity : `${activity}; the target is cleared as soon as it can be reached`,
       clearing: !isCleared,
+      forgetting: [sourceId, targetId],
       error: failure,
       undoing: null,
       targetContainerId: null,
@@ -202,7 +204,7 @@ export class Driver {
   /** One side was given up by an operator. Decided before, for ever; the lost side is fenced whenever it is heard. */
   async #recover(recovery: Recovery): Promise<void> {
     if (recovery.at === 'target') return this.#goOnAtTarget(recovery);
-    const { phase, source, target } = await this.#get();
+    const { phase, source, target, sourceId, targetId } = await this.#get();
     const isFirst = phase !== 'recovered';
     const fenced = isFirst ? await this.#fenceIfHeard() : null;
     if (isFirst) {
@@ -221,6 +223,7 @@ export class Driver {
     const left = keptAs === null ? 'nothing of it is left there' : `its copy is kept there, stopped, as ${keptAs}`;
     await this.#update({
       recovery: { ...recovery, fenced: true, keptAs },
+      forgetting: [sourceId, targetId],
       activity: `recovered: the container is on ${source}; ${target} has learned it, ${left}`,
     });
     await this.#forget();
@@ -231,11 +234,12 @@ export class Driver {
     const home = `recovered: the container goes on at ${target}`;
     await this.#update({ phase: 'recovered', activity: `${home}; ${source} is let go as soon as it is heard` });
     await this.#atTarget('finish', 'finish', {}, AFTERWARDS);
-    const { sourceId, leftAtSource, movedAs } = await this.#get();
+    const { sourceId, targetId, leftAtSource, movedAs } = await this.#get();
     await this.#atSource('release', 'release', { cleanup: false }, AFTERWARDS);
     await this.#ports.migrations.keepBases(sourceId, leftAtSource);
     await this.#update({
       recovery: { ...recovery, fenced: true, keptAs: movedAs },
+      forgetting: [sourceId, targetId],
       activity: `${home}; ${source} has learned it, its copy is kept there, stopped, as ${movedAs}`,
     });
     await this.#forget();
@@ -303,16 +307,28 @@ export class Driver {
     return true;
   }
 
-  /** Best effort: a record that stays at an agent costs a few KB and is inert. */
+  /** Nothing waits for it: an agent that is away forgets the migration when it is back. */
   async #forget(): Promise<void> {
-    const { sourceId, targetId } = await this.#get();
-    for (const hostId of [sourceId, targetId]) {
-      try {
-        await this.#ports.agents.forget(await this.#ports.hosts.get(hostId), this.#id, this.#shutdown);
-      } catch (error) {
-        this.#ports.log.info({ migration: this.#id, hostId, err: error }, 'agent keeps its record of a migration');
-      }
-    }
+    const { forgetting } = await this.#get();
+    const left = new Set(forgetting);
+    const forgetAt = async (hostId: string): Promise<void> => {
+      await this.#forgetAt(hostId);
+      left.delete(hostId);
+      await this.#update({ forgetting: [...left] });
+    };
+    await Promise.all(forgetting.map(forgetAt));
+  }
+
+  async #forgetAt(hostId: string): Promise<void> {
+    const isGone = ({ code }: CargoError): boolean => removed.has(code) || beyondRetry.has(code);
+    const ask = async (): Promise<void> => {
+      await this.#ports.agents.forget(await this.#ports.hosts.get(hostId), this.#id, this.#shutdown);
+    };
+    const limits = { forMs: Number.POSITIVE_INFINITY, signal: this.#shutdown };
+    await retrying(ask, { ...limits, mayPass: (error) => !isGone(error) }).catch((thrown: unknown) => {
+      this.#shutdown.throwIfAborted();
+      this.#ports.log.info({ migration: this.#id, hostId, err: thrown }, 'agent keeps its record of a migration');
+    });
   }
 
   async #atSource<S extends StepName>(step: S, key: string, input: StepInput<S>, limits: StepLimits) {

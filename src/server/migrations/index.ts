@@ -338,12 +338,12 @@ function newMigration({ plan, definition, source, target, bases }: Planned, opti
     startSentAt: null,
     completing: false,
     recovery: null,
+    forgetting: [],
     clearing: false,
     undoing: null,
   };
 }
 
-/** Whether there is something that the server does by itself. */
 function names(migration: StoredMigration, reference: string): boolean {
   const { container, containerId, targetContainerId } = migration;
   if (container === reference || migration.id === reference) return true;

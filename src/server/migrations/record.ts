@@ -16,6 +16,10 @@ export const StoredMigration = Migration.extend({
     .boolean()
     .default(false)
     .describe('Set before the source is first released: it may be gone from then on.'),
+  forgetting: z
+    .array(z.string())
+    .default([])
+    .describe('Hosts whose agents still have a record of it, though it is over.'),
   clearing: z.boolean().describe('Rolled back, and what was staged at the target is still to be removed.'),
   undoing: Failure.nullable().describe('Set before the first act of a roll-back: from then on it only goes back.'),
 });
@@ -33,6 +37,7 @@ export function toView(stored: StoredMigration): Migration {
     startSent,
     startSentAt,
     completing,
+    forgetting,
     clearing,
     undoing,
     ...view
@@ -41,6 +46,6 @@ export function toView(stored: StoredMigration): Migration {
 }
 
 /** Whether a driver has something to do for it. */
-export function hasWork({ phase, clearing, recovery }: StoredMigration): boolean {
-  return openPhases.includes(phase) || clearing || (recovery !== null && !recovery.fenced);
+export function hasWork({ phase, clearing, forgetting, recovery }: StoredMigration): boolean {
+  return openPhases.includes(phase) || clearing || forgetting.length > 0 || (recovery !== null && !recovery.fenced);
 }

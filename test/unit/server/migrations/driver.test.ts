@@ -21,7 +21,7 @@ const kinds: FaultKind[] = [
 ];
 
 /** Plays one migration with the fault, starting the server again each time it dies; returns how it ended. */
-async function play(world: TwoHosts): Promise<Migration> {
+async function play(world: TwoHosts, afterwards = async (): Promise<void> => {}): Promise<Migration> {
   const folder = mkdtempSync(join(tmpdir(), 'cargo-driver-'));
   const store = new SqliteStore(join(folder, 'cargo.db'));
   let deaths = Promise.withResolvers<void>();
@@ -33,7 +33,7 @@ async function play(world: TwoHosts): Promise<Migration> {
     for (;;) {
       const died = deaths.promise.then(() => 'died' as const);
       const ended = server.untilRunning(id, AbortSignal.timeout(10_000)).catch(() => 'not running' as const);
-      if ((await Promise.race([died, ended])) !== 'died') return await server.get(id);
+      if ((await Promise.race([died, ended.then(afterwards)])) !== 'died') return await server.get(id);
       deaths = Promise.withResolvers();
       await server.close();
       server = boot();
@@ -105,6 +105,19 @@ test('a target that is lost before it was told to start keeps nobody waiting', a
   expect(world.asked.has('refuse'), 'it was never told to start').toBe(false);
   expect(world.target.staged).toBe(true);
 });
+
+test.each(['works', 'server dies', 'agent is away'] as const)(
+  'both agents forget a migration that was rolled back, when the first time %s',
+  async (onForget) => {
+    const world = new TwoHosts({ key: 'freeze', kind: 'fails', times: 1 });
+    world.onForget = onForget;
+    await play(world, async () => {
+      await expect
+        .poll(() => [...world.forgottenBy].sort(), { timeout: 5_000 })
+        .toEqual(world.hosts.map(({ id }) => id));
+    });
+  },
+);
 
 const delayedStart = { key: 'start', kind: 'request delayed', times: 1 } as const;
 

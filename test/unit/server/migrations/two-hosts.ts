@@ -54,6 +54,8 @@ export class TwoHosts implements Hosts, Agents {
   readonly #outcomes = new Map<string, Outcome>();
   #seen = 0;
   #held: (() => void) | null = null;
+  readonly forgottenBy = new Set<string>();
+  onForget: 'works' | 'server dies' | 'agent is away' = 'works';
   onServerDeath: () => void = () => undefined;
 
   constructor(fault: Fault, options: { fenced?: boolean; alsoFails?: string } = {}) {
@@ -177,7 +179,18 @@ export class TwoHosts implements Hosts, Agents {
     return { findings: [], imagePresent: true, sameFiles: [] };
   }
 
-  async forget(): Promise<void> {}
+  async forget({ id: hostId }: Host): Promise<void> {
+    const { onForget } = this;
+    if (onForget === 'server dies') {
+      this.onForget = 'works';
+      throw this.#die();
+    }
+    if (onForget === 'agent is away') {
+      this.onForget = 'works';
+      throw unreachable('forget');
+    }
+    this.forgottenBy.add(hostId);
+  }
 
   async list(): Promise<Host[]> {
     return this.hosts;
