@@ -20,6 +20,9 @@ export class Helper implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) {
+      throw new Error('a helper ended before its time');
+    }
     const ended = once(this.#process, 'exit');
     this.#process.kill('SIGKILL');
     await ended;
