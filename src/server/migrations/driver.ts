@@ -22,8 +22,11 @@ export type DriverPorts = {
   patience: Patience;
 };
 
-/** While the source runs a lost agent costs nothing but time; while it is stopped every second is downtime. */
-export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000, clearingMs: 30_000 };
+/**
+ * While the source runs a lost agent costs nothing but time; while it is stopped every second is downtime. Whoever
+ * cancelled is not kept waiting for a target that is away: it is cleared afterwards.
+ */
+export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000, clearingMs: 1_000 };
 /** Between asking a target that contradicts itself: it has started, and its start has failed. */
 const RECHECK_MS = 1_000;
 const COPY_KEY = /^copy-/;
