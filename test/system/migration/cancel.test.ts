@@ -63,11 +63,13 @@ async function expectNothingAtTarget(): Promise<void> {
 }
 
 test('while the container slowly stops: it runs again once it has stopped, and stays up', async () => {
-  const id = await run('slow', 'sleep 4');
+  const id = await run('slow', 'until test -e /data/go; do sleep 0.1; done');
   const before = await startedAt('slow');
   await lab.cargoctl('migrate', 'slow', '--to', 'h2', '--detach');
   await reaches('slow', 'switching', 'stopping');
   const cancelling = lab.cargoctl('cancel', 'slow');
+  await reaches('slow', 'switching', 'rolling back');
+  await lab.must('h1', 'sh', '-c', 'touch /var/lib/docker/volumes/slow/_data/go');
   await expect.poll(() => startedAt('slow'), { timeout: 60_000 }).not.toBe(before);
   expect(await cancelling).toMatchObject({ status: 0 });
   expect(await startedAt('slow')).toMatch(/^true /);
@@ -78,8 +80,9 @@ test('while the container slowly stops: it runs again once it has stopped, and s
 });
 
 test('in a long final round, with the target cut off: the source does not wait for it, and it is cleared later', async () => {
-  const id = await run('late', 'head -c 30000000 /dev/urandom > /data/late');
-  await lab.cargoctl('migrate', 'late', '--to', 'h2', '--bwlimit', '2M', '--detach');
+  const id = await run('late', 'head -c 60000000 /dev/urandom > /data/late');
+  const begun = await lab.cargoctl('migrate', 'late', '--to', 'h2', '--bwlimit', '2M', '--detach');
+  expect(begun, begun.stderr).toMatchObject({ status: 0 });
   await reaches('late', 'switching', 'copying the last changes');
   await lab.lab('cut', 'h2');
   const seconds = await cancelled('late', id);
@@ -89,7 +92,7 @@ test('in a long final round, with the target cut off: the source does not wait f
 });
 
 test('while the image is loaded: the source was never touched, and nothing of the image stays at the target', async () => {
-  const fill = 'head -c 200000000 /dev/urandom > /big';
+  const fill = 'head -c 300000000 /dev/zero > /big';
   await lab.must(
     'h1',
     'sh',
