@@ -3,6 +3,7 @@ import { bind, bindInBackground, check } from './libc.ts';
 const syncfs2 = bind('int syncfs(int fd)');
 const syncFileRange = bind('int sync_file_range(int fd, int64 offset, int64 nbytes, uint flags)');
 
+const START_WRITE = 2;
 const WAIT_BEFORE_WRITE_WAIT_AFTER = 7;
 
 /** syncfs(2): everything written to the file system of `fd` is durable on return. */
@@ -24,4 +25,9 @@ export async function syncFilesystemInBackground(fd: number): Promise<void> {
  */
 export function writeBack(fd: number): void {
   check(syncFileRange(fd, 0, 0, WAIT_BEFORE_WRITE_WAIT_AFTER), 'sync_file_range', `fd ${fd}`);
+}
+
+/** Has the kernel begin to write a range of a file to disk, and waits for nothing. */
+export function startWriteBack(fd: number, offset: number, length: number): void {
+  check(syncFileRange(fd, offset, length, START_WRITE), 'sync_file_range', `fd ${fd}`);
 }

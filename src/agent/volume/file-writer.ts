@@ -1,6 +1,7 @@
 import { writeSync } from 'node:fs';
 import { CargoError } from '../../api/cargo-error.ts';
 import { punchHole } from '../../linux/sparse.ts';
+import { startWriteBack } from '../../linux/sync.ts';
 import type { BlockHash } from './block-hash.ts';
 import { withPath } from './error-path.ts';
 import { fullBits } from './file-content.ts';
@@ -9,12 +10,18 @@ import { type OpReader, violation } from './op-reader.ts';
 
 const zeros = Buffer.alloc(BLOCK_BYTES);
 
+/** So much of a file is left to the page cache before the disk is set to work: the sync that ends a round then finds little to do. */
+const WRITE_BACK_BYTES = 8 * 1024 * 1024;
+
 /** Writes blocks into an open file that has its size already. */
 export class FileWriter {
   readonly #fd: number;
   readonly #size: number;
   readonly #isNew: boolean;
   readonly #path: string;
+  /** What was written since the disk was set to work lies in here. */
+  #dirtyFrom = 0;
+  #dirtyBytes = 0;
 
   constructor(fd: number, size: number, isNew: boolean, path: string) {
     this.#fd = fd;
@@ -33,6 +40,7 @@ export class FileWriter {
       throw new CargoError('CHECKSUM_MISMATCH', message);
     }
     this.#writePages(bytes, offset, pageBits);
+    this.#writeBack(offset, length);
     return length;
   }
 
@@ -56,6 +64,14 @@ export class FileWriter {
     } catch (error) {
       throw withPath(error, this.#path);
     }
+  }
+
+  #writeBack(offset: number, length: number): void {
+    this.#dirtyFrom = this.#dirtyBytes === 0 ? offset : Math.min(this.#dirtyFrom, offset);
+    this.#dirtyBytes += length;
+    if (this.#dirtyBytes < WRITE_BACK_BYTES) return;
+    startWriteBack(this.#fd, this.#dirtyFrom, offset + length - this.#dirtyFrom);
+    this.#dirtyBytes = 0;
   }
 
   #checkBlock(offset: number, length: number): void {
