@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import fs from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { leaveTlsAsSource, leaveTlsAsTarget } from '../src/agent/net/leave-tls.ts';
-import { type RoundConnection, receiveRound, sendRound } from '../src/agent/volume/index.ts';
+import { measureTree, type RoundConnection, receiveRound, sendRound } from '../src/agent/volume/index.ts';
 
 /**
  * One side of a round as agents do it (authenticated by TLS 1.3, sealed frames) as a process of its own: `listen` sends (as a source's agent does), `connect`
@@ -28,8 +29,13 @@ function dial(): Promise<RoundConnection> {
   return new Promise((resolve) => socket.once('data', () => resolve(leaveTlsAsTarget(socket))));
 }
 
+// An agent that runs has a worker ready; so has this one.
+await measureTree({ path, isFile: false }, AbortSignal.timeout(600_000));
+await delay(2000);
+
 const connection = role === 'listen' ? await accept() : await dial();
 const began = performance.now();
+const before = process.resourceUsage();
 const common = {
   ...connection,
   root: { path, isFile: false },
@@ -41,5 +47,5 @@ const stats = await (role === 'listen' ? sendRound({ ...common, final: true, bwl
 const seconds = (performance.now() - began) / 1000;
 connection.socket.destroy();
 const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
-const cpuSeconds = (userCPUTime + systemCPUTime) / 1e6;
+const cpuSeconds = (userCPUTime + systemCPUTime - before.userCPUTime - before.systemCPUTime) / 1e6;
 console.log(JSON.stringify({ seconds, cpuSeconds, peakMiB: Math.round(maxRSS / 1024), stats }));
