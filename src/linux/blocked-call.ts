@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, readlinkSync } from 'node:fs';
+import { basename } from 'node:path';
 import { isErrno } from './libc.ts';
 
 /** The system call in which a thread sleeps: its number in its own ABI, its arguments, and its stack pointer. */
@@ -19,4 +20,20 @@ export function readBlockedCall(tid: number): BlockedCall | 'running' | null {
   if (text === 'running') return 'running';
   const [number = -1, ...rest] = text.split(' ').map(Number);
   return { number, args: rest.slice(0, 6), stack: rest[6] ?? 0 };
+}
+
+/** What a thread calls itself, and the name of the program that it runs; empty where it can't be told. */
+export function programNames(tid: number): string[] {
+  return [
+    orNothing(() => readFileSync(`/proc/${tid}/comm`, 'utf8').trim()),
+    orNothing(() => basename(readlinkSync(`/proc/${tid}/exe`))),
+  ];
+}
+
+function orNothing(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return '';
+  }
 }

@@ -1,4 +1,4 @@
-import { type BlockedCall, readBlockedCall } from '../../linux/blocked-call.ts';
+import { type BlockedCall, programNames, readBlockedCall } from '../../linux/blocked-call.ts';
 import { type ContentEvent, FAN_OPEN_PERM } from '../../linux/fanotify.ts';
 
 /**
@@ -24,6 +24,17 @@ const reads: Demand = { need: 'range', durable: false };
 const writes: Demand = { need: 'range', durable: true };
 const opens: Demand = { need: 'nothing', durable: false };
 
+/**
+ * Programs that ask where a file has data before they read it (SEEK_HOLE and FIEMAP raise no event, and what is reserved only
+ * looks like a hole), or that take a file whose ctime moves while they read it for one that somebody changes. They get
+ * the whole file when they open it.
+ */
+const archivers = new Set(
+  'tar gtar bsdtar bsdcpio star cpio pax cp install rsync restic borg kopia duplicity qemu-img dar ddrescue xfsdump'.split(
+    ' ',
+  ),
+);
+
 /** x86-64 numbers (asm/unistd_64.h) of calls that raise PRE_ACCESS for the bytes they touch and for no others. */
 const dataCalls = new Map<number, Demand>([
   // read, pread64, readv, preadv, preadv2.
@@ -47,14 +58,15 @@ export function demandOf(event: ContentEvent, file: { size: number; isSparse: bo
   if (call === 'running') return null;
   const isKnownAbi = process.arch === 'x64' && call !== null && call.stack >= COMPAT_END;
   if (!isKnownAbi) return safestDemand;
-  return (event.mask & FAN_OPEN_PERM) !== 0 ? ofOpen(call, file) : ofAccess(call, event);
+  return (event.mask & FAN_OPEN_PERM) !== 0 ? ofOpen(call, event.tid, file) : ofAccess(call, event);
 }
 
-function ofOpen({ number, args }: BlockedCall, file: { size: number; isSparse: boolean }): Demand {
+function ofOpen({ number, args }: BlockedCall, tid: number, file: { size: number; isSparse: boolean }): Demand {
   if (number === EXECVE || number === EXECVEAT) return whole;
   const flags = number === OPEN ? args[1] : number === OPENAT ? args[2] : undefined;
   if (flags === undefined || (flags & O_TRUNC) !== 0) return safestDemand;
-  return file.size <= WHOLE_AT_OPEN_BYTES || file.isSparse ? whole : opens;
+  if (file.size <= WHOLE_AT_OPEN_BYTES || file.isSparse) return whole;
+  return programNames(tid).some((name) => archivers.has(name)) ? whole : opens;
 }
 
 function ofAccess({ number, args }: BlockedCall, event: ContentEvent): Demand {
