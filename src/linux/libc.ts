@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import { getSystemErrorMessage, getSystemErrorName } from 'node:util';
 import koffi from 'koffi';
 
@@ -18,6 +19,14 @@ export function cstring(name: string | Uint8Array): CString {
   return typeof name === 'string' ? Buffer.from(`${name}\0`) : Buffer.concat([name, emptyPath]);
 }
 
+/** Node.js has no names for numbers that its libuv doesn't know, ESTALE and EDQUOT among them. */
+const otherNames = new Map<number, string>(Object.entries(constants.errno).map(([name, number]) => [number, name]));
+
+function nameOfErrno(errno: number): string {
+  const name = getSystemErrorName(-errno);
+  return name.startsWith('Unknown') ? (otherNames.get(errno) ?? name) : name;
+}
+
 /** A failed system call, shaped like those that `node:fs` throws. */
 export class SystemCallError extends Error {
   readonly code: string;
@@ -27,7 +36,7 @@ export class SystemCallError extends Error {
 
   constructor(errno: number, syscall: string, path?: CString | string) {
     const shown = path === undefined || typeof path === 'string' ? path : showName(path);
-    const code = getSystemErrorName(-errno);
+    const code = nameOfErrno(errno);
     const suffix = shown === undefined ? '' : ` '${shown}'`;
     super(`${code}: ${getSystemErrorMessage(-errno)}, ${syscall}${suffix}`);
     this.name = 'SystemCallError';

@@ -42,7 +42,7 @@ test('readers wait while the hydrator is dead and the source away, and get the s
   build(pair.source);
   await pair.begin();
   await pair.endServer();
-  const pieces = [0, 1, 2].map((i) => ({ path: `file-${i}`, offset: i * MB + 17, length: 5000 }));
+  const pieces = [0, 1, 2].map((i) => ({ path: `file-${i}`, offset: 2 * MB + i * 100_000 + 17, length: 5000 }));
   const waiting = pieces.map(({ path, offset, length }) => reader(join(pair.target, path), offset, length));
   await expect.poll(async () => (await pair.status()).waiting).toBe(3);
 
