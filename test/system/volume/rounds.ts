@@ -156,6 +156,12 @@ export class TreePair implements Disposable {
 
 /** Also what is immutable. */
 export function removeAll(directory: string): void {
+  try {
+    fs.rmSync(directory, { recursive: true, force: true });
+    return;
+  } catch {
+    // Node's words for what is immutable differ.
+  }
   // It fails at nodes and beyond PATH_MAX, where nothing is immutable.
   spawnSync('chattr', ['-R', '-f', '-ia', directory], { stdio: 'ignore' });
   fs.rmSync(directory, { recursive: true, force: true });
