@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync, globSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { z } from 'zod';
 import { CellResult } from './run-cell.ts';
 
@@ -49,7 +49,7 @@ function hashOfCode(): string {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name))
     .sort()) {
-    hash.update(name).update(readFileSync(name));
+    hash.update(relative(root, name)).update(readFileSync(name));
   }
   return hash.digest('hex');
 }
