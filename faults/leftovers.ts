@@ -1,14 +1,14 @@
 import type { Bench } from './bench.ts';
 import { CONTAINER, type HostName, IMAGE, VOLUME } from './names.ts';
 
-/** What a host holds, as lines that two moments can be compared by. */
+/** What a host holds, as lines that two moments can be compared by. `.over` is the agent's list of what is over. */
 const LOOK = `
 docker ps -aq --no-trunc | xargs -r docker inspect -f 'container {{.Name}} {{.Id}} running={{.State.Running}} restart={{.HostConfig.RestartPolicy.Name}}'
 docker volume ls -q | sed 's/^/volume /'
 docker network ls --format 'network {{.Name}}'
 docker images -aq --no-trunc | sort -u | sed 's/^/image /'
 docker images --format 'tag {{.Repository}}:{{.Tag}}'
-find /var/lib/cargo -mindepth 1 | sed 's/^/file /'
+find /var/lib/cargo -mindepth 1 ! -path /var/lib/cargo/migrations/.over | sed 's/^/file /'
 find /var/lib/docker/volumes /var/lib/docker/overlay2 -mindepth 2 -maxdepth 2 '(' -name '*.moved-to-*' -o -name '*.arriving-*' ')' | sed 's/^/aside /'
 ps -eo args | grep -v grep | grep -o 'docker-proxy.*' | sed 's/-container-ip.*//; s/^/port /' || true
 `;
