@@ -8,9 +8,10 @@ import type { StepContext } from '../migrations/step-context.ts';
 import { unprotectTree } from '../volume/index.ts';
 import { moveBaseOut } from './bases.ts';
 import { exists } from './host-paths.ts';
+import { removeNetworks } from './networks.ts';
 import { type Target, targetOf } from './records.ts';
 import { refuse } from './refuse.ts';
-import { temporaryName } from './stage.ts';
+import { places, temporaryName } from './stage.ts';
 
 /**
  * Refuses the permit, unless that is done already, then takes away all that `stage` made; data that was here before
@@ -30,7 +31,7 @@ export async function clearStaged(engine: Engine, context: StepContext): Promise
   const removed = await removeContainer(engine, container, target, signal);
   await reach('target.abandon.container-removed');
   for (const name of target.createdVolumes) if (await engine.removeVolume(name, signal)) removed.push(name);
-  for (const name of target.createdNetworks) if (await engine.removeNetwork(name, signal)) removed.push(name);
+  removed.push(...(await places.run('places', () => removeNetworks(engine, target.createdNetworks, signal))));
   removed.push(...(await removePaths(context, target)));
   removed.push(...(await removeImages(engine, target.loadedImages, signal)));
   return removed;

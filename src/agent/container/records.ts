@@ -1,7 +1,7 @@
 import type { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ContainerDefinition } from '../../api/container-definition.ts';
-import type { SourceState, TargetState } from '../migrations/record.ts';
+import type { MigrationRecord, SourceState, TargetState } from '../migrations/record.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 
 export type Source = z.infer<typeof SourceState>;
@@ -36,6 +36,13 @@ export function updateTarget(context: StepContext, change: (target: Target) => P
     const target = record.target ?? emptyTarget;
     return { ...record, target: { ...target, ...change(target) } };
   });
+}
+
+/** What other migrations to this host have made that may still go back. */
+export function undecidedTargets(context: StepContext): Target[] {
+  const isDecided = ({ outcomes }: MigrationRecord): boolean =>
+    outcomes['start']?.state === 'done' || outcomes['abandon']?.state === 'done';
+  return context.others().flatMap((other) => (other.target === null || isDecided(other) ? [] : [other.target]));
 }
 
 export function targetOf(context: StepContext): Target {

@@ -14,12 +14,12 @@ import { inspectOf, migrationMark } from './definition-parts.ts';
 import { closeGate, stagedGate } from './gate.ts';
 import { resolved } from './host-paths.ts';
 import { ensureNetworks } from './networks.ts';
-import { adding, definitionOf, emptyTarget, targetOf, updateTarget } from './records.ts';
+import { adding, definitionOf, emptyTarget, targetOf, undecidedTargets, updateTarget } from './records.ts';
 import { shutDown } from './shut-down.ts';
 import { ensureBindPath, ensureVolume } from './target-data.ts';
 
-/** From looking whether a place is free until a container refers to it, no other migration may look. */
-const places = new Serial();
+/** From looking whether a place is free until a container refers to it, no other migration may look, nor take it away. */
+export const places = new Serial();
 
 /**
  * Makes everything that the container needs on this host, and the container, and starts nothing. What is going to be
@@ -80,8 +80,13 @@ async function occupy(
   return stageContainer(engine, context, definition, image);
 }
 
-function stageImage(engine: Engine, context: StepContext, definition: ContainerDefinition): Promise<EnsuredImage> {
+async function stageImage(
+  engine: Engine,
+  context: StepContext,
+  definition: ContainerDefinition,
+): Promise<EnsuredImage> {
   say(context, 'loading the image');
+  await shareImage(context, definition);
   return ensureImage(
     engine,
     definition.image,
@@ -93,6 +98,14 @@ function stageImage(engine: Engine, context: StepContext, definition: ContainerD
     },
     context.signal,
   );
+}
+
+/** What another migration has loaded for itself: whoever of the two goes back last takes it away. */
+async function shareImage(context: StepContext, { image }: ContainerDefinition): Promise<void> {
+  const loaded = new Set(undecidedTargets(context).flatMap(({ loadedImages }) => loadedImages));
+  for (const reference of [image.id, image.reference].filter((name) => loaded.has(name))) {
+    await updateTarget(context, (target) => ({ loadedImages: adding(target.loadedImages, reference) }));
+  }
 }
 
 /**

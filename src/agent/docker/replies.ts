@@ -109,6 +109,7 @@ export const ListedContainer = z.looseObject({
     )
     .default([]),
   Mounts: z.array(MountPoint).default([]),
+  NetworkSettings: z.looseObject({ Networks: z.record(z.string(), z.unknown()).default({}) }).default({ Networks: {} }),
 });
 export type ListedContainer = z.infer<typeof ListedContainer>;
 

@@ -25,6 +25,8 @@ export interface StepContext {
   readonly log: Logger;
   readonly signal: AbortSignal;
   record(): MigrationRecord;
+  /** The records of all other migrations that this host takes part in. */
+  others(): readonly MigrationRecord[];
   /** Changes the record and returns once the change is durable. */
   update(change: (record: MigrationRecord) => MigrationRecord): Promise<void>;
   report(progress: StepProgress): void;

@@ -200,6 +200,7 @@ export class StepRunner {
       log,
       signal,
       record: () => records.get(id),
+      others: () => records.whole().filter((record) => record.id !== id),
       update: async (change) => {
         await records.update(id, change);
       },

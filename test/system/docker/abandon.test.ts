@@ -164,6 +164,27 @@ test('a container that an agent started before it died is not abandoned, unless 
   expect(target.docker('ps', '-aq')).toBe('');
 });
 
+test.each(['arrives', 'goes back too'])(
+  'what two migrations share is not taken from the second when the first goes back: it %s',
+  async (second) => {
+    const { source, target } = pair;
+    const before = inventory(target);
+    source.docker('network', 'create', 'made');
+    const names = ['one', 'other'];
+    for (const name of names) source.docker('run', '-d', '--name', name, '--network', 'made', IMAGE, ...WAITING);
+    const [first, last] = await Promise.all(names.map((name) => begin(source, target, name)));
+    if (first === undefined || last === undefined) throw new Error('two migrations were begun');
+    for (const move of [first, last]) await stage(move);
+    await target.step(first.id, 'abandon', {});
+    if (second === 'arrives') {
+      expect(await target.step(last.id, 'start', { healthTimeoutMs: 5000 })).toMatchObject({ running: true });
+      return;
+    }
+    await target.step(last.id, 'abandon', {});
+    expect(inventory(target)).toBe(before);
+  },
+);
+
 test('a permit is refused for ever once a migration was abandoned', async () => {
   const { target } = pair;
   const move = await begun();

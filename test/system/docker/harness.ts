@@ -61,6 +61,7 @@ function stepContext(command: HarnessCommand & { op: 'step' }, signal: AbortSign
     log,
     signal,
     record: () => records.get(migrationId) ?? fresh,
+    others: () => [...records.values()].filter(({ id }) => id !== migrationId),
     async update(change) {
       updates += 1;
       // Even moments are just before a write becomes durable, odd ones just after it.

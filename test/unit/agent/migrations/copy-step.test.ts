@@ -55,6 +55,7 @@ async function contextFor(record: MigrationRecord, openRound: SourcePeer['openRo
   };
   const context: StepContext = {
     ...{ migrationId: 'm1', directory: directory.path, log, signal: stop.signal },
+    others: () => [],
     record: () => record,
     update: () => Promise.reject(new Error('copying changes no record')),
     report: (progress) => reports.push(progress),
