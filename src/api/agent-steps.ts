@@ -91,7 +91,18 @@ export const agentSteps = {
    */
   refuse: { side: 'target', input: z.object({}), output: z.object({}) },
   /** Target: removes all that stage made. Refuses the permit first, where that was not done. */
-  abandon: { side: 'target', input: z.object({}), output: z.object({ removed: z.array(z.string()) }) },
+  abandon: {
+    side: 'target',
+    input: z.object({}),
+    output: z.object({
+      removed: z.array(z.string()),
+      keptAs: z
+        .string()
+        .nullable()
+        .default(null)
+        .describe('The stopped container, where it has run here and written: its data is kept.'),
+    }),
+  },
   /**
    * Target: compares all data that nobody has changed since the last round with the checksums of what the source sent.
    * Changes nothing; the container may run. Each verification has a key of its own.

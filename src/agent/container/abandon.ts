@@ -8,19 +8,36 @@ import type { StepContext } from '../migrations/step-context.ts';
 import { unprotectTree } from '../volume/index.ts';
 import { moveBaseOut } from './bases.ts';
 import { exists } from './host-paths.ts';
+import { hasWritten, keepCopy, keptName } from './kept-copy.ts';
 import { removeNetworks } from './networks.ts';
-import { type Target, targetOf } from './records.ts';
+import { type Target, targetOf, updateTarget } from './records.ts';
 import { refuse } from './refuse.ts';
 import { places, temporaryName } from './stage.ts';
 
 /**
  * Refuses the permit, unless that is done already, then takes away all that `stage` made; data that was here before
- * stands aside again. Each removal may have been done by an earlier call.
+ * stands aside again. Each removal may have been done by an earlier call. A container that has run here, if not well, may
+ * have told clients that it has their data: where it has written, its copy is kept.
  * @throws CargoError TARGET_STARTED when the container has come up here: from then on the data here is the newer one
  */
 export async function abandon(engine: Engine, context: StepContext): Promise<StepOutput<'abandon'>> {
   await refuse(engine, context);
-  return { removed: await clearStaged(engine, context) };
+  const container = await stagedContainer(engine, context, targetOf(context));
+  const keptAs = container === null ? null : await decideToKeep(context, container);
+  if (container === null || keptAs === null) return { keptAs: null, removed: await clearStaged(engine, context) };
+  const lostTo = context.record().peer?.name ?? 'source';
+  await keepCopy(engine, context, container, { keptAs, lostTo });
+  return { keptAs, removed: [] };
+}
+
+/** The name that the copy is kept under, recorded before anything is done about it. */
+async function decideToKeep(context: StepContext, container: ContainerInspect): Promise<string | null> {
+  const { keptAs } = targetOf(context);
+  if (keptAs !== null) return keptAs;
+  if (!(await hasWritten(context, container))) return null;
+  const name = keptName(context, container.Id);
+  await updateTarget(context, () => ({ keptAs: name }));
+  return name;
 }
 
 /** The permit must have been refused. @returns what was removed */

@@ -1,7 +1,9 @@
 import type { Duplex } from 'node:stream';
 import { CargoError } from '../../api/cargo-error.ts';
 import { runJob } from './channel.ts';
+import { TargetState } from './receive-round.ts';
 import type { SealKeys } from './sealing.ts';
+import { StateFile } from './state-file.ts';
 import type { JobResult, RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
 export { unprotectTree } from './protection.ts';
@@ -71,11 +73,14 @@ export async function verifyAtTarget({ socket, keys, root, stateDir, signal }: V
 /** Entries (the root not counted) and allocated bytes of regular files, hard links counted once. */
 export async function measureTree(root: TreeRoot, signal: AbortSignal): Promise<TreeSize> {
   const job = { kind: 'measure', root } as const;
-  const { files, bytes } = resultOf<TreeSize>(
-    await runJob({ socket: null, keys: null, job, bwlimit: null, signal }),
-    'bytes',
-  );
-  return { files, bytes };
+  return resultOf<TreeSize>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtMs');
+}
+
+/** At the target: whether anybody has changed anything in the tree since the last round of copying was complete. */
+export async function hasChangedSinceCopy(root: TreeRoot, stateDir: string, signal: AbortSignal): Promise<boolean> {
+  const copiedAt = new StateFile(stateDir, 'target.json', TargetState).writtenAt();
+  if (copiedAt === null) return true;
+  return (await measureTree(root, signal)).changedAtMs > Number(copiedAt) / 1e6;
 }
 
 /** Each kind of job answers with its own kind of result, known by one of its fields. */

@@ -56,7 +56,7 @@ class Scanner {
   readonly #view = new RecordView();
   readonly #listing = new Listing();
   readonly #target = Buffer.alloc(PATH_MAX);
-  readonly #size: TreeSize = { files: 0, bytes: 0 };
+  readonly #size: TreeSize = { files: 0, bytes: 0, changedAtMs: 0 };
   #device = '';
 
   constructor(options: ScanOptions) {
@@ -82,6 +82,7 @@ class Scanner {
     const { root, file, index } = this.#o;
     this.#stat.readFd(root.fd);
     this.#device = deviceOf(this.#stat);
+    this.#noteChange();
     const record = { type: DIRECTORY, flags: 0, name: NOTHING, target: NOTHING };
     const offset = appendRecord(file, record, this.#stat);
     index.add(this.#stat.inodeLow, this.#stat.inodeHigh, offset);
@@ -138,6 +139,7 @@ class Scanner {
     const stat = this.#stat;
     try {
       stat.readAt(dirfd, local);
+      this.#noteChange();
       const type = types.get(stat.format) ?? 0;
       const target = type === SYMLINK ? this.#target.subarray(0, readLinkAt(dirfd, local, this.#target)) : NOTHING;
       this.#refuseMount(directories, local);
@@ -165,6 +167,11 @@ class Scanner {
     if (isSame) appendRecord(this.#o.file, record, this.#stat);
     else this.#o.onChange(directories.show(cstring(record.name)));
     return isSame;
+  }
+
+  #noteChange(): void {
+    const changedAtMs = this.#stat.ctimeSeconds * 1000 + this.#stat.ctimeNanoseconds / 1e6;
+    if (changedAtMs > this.#size.changedAtMs) this.#size.changedAtMs = changedAtMs;
   }
 
   #refuseMount(directories: DirectoryStack, local: CString): void {

@@ -34,9 +34,9 @@ export class StateFile<S extends z.ZodType> {
     }
   }
 
-  /** When it was last written, in ns since the epoch by the clock of its file system. Throws if there is none. */
-  writtenAt(): bigint {
-    return statSync(this.#path, { bigint: true }).mtimeNs;
+  /** When it was last written, in ns since the epoch by the clock of its file system; null if there is none. */
+  writtenAt(): bigint | null {
+    return statSync(this.#path, { bigint: true, throwIfNoEntry: false })?.mtimeNs ?? null;
   }
 
   write(value: z.infer<S>): void {

@@ -25,11 +25,11 @@ export function verifyAtTargetInWorker(job: VerifyJob, link: Link): VerifyStats 
   using hash = new BlockHash(Buffer.from(hello.hashKey, 'base64'));
   const state = new StateFile(job.stateDir, 'target.json', TargetState);
   const known = state.read();
-  if (known === null || !hello.bases.includes(known.state)) {
+  const copiedAt = state.writtenAt();
+  if (known === null || copiedAt === null || !hello.bases.includes(known.state)) {
     throw new CargoError('WRONG_PHASE', 'There is nothing to verify: the last round of copying was not completed.');
   }
   link.sendControl(frameKinds.welcome, { base: known.state });
-  const copiedAt = state.writtenAt();
   const copiedSeconds = Number(copiedAt / 1_000_000_000n);
   const copiedNanoseconds = Number(copiedAt % 1_000_000_000n);
   sendOwnManifest({

@@ -27,6 +27,7 @@ export type DriverPorts = {
  * cancelled is not kept waiting for a target that is away: it is cleared afterwards.
  */
 export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000, clearingMs: 1_000 };
+const ROLLED_BACK = 'rolled back: the container is on the source as before';
 /** Between asking a target that contradicts itself: it has started, and its start has failed. */
 const RECHECK_MS = 1_000;
 const COPY_KEY = /^copy-/;
@@ -62,7 +63,7 @@ export class Driver {
   async run(): Promise<void> {
     const migration = await this.#get();
     if (migration.recovery?.fenced === false) return this.#recover(migration.recovery);
-    if (migration.clearing) return this.#clear(Number.POSITIVE_INFINITY);
+    if (migration.clearing) return this.#clear();
     if (migration.undoing !== null) return this.#undo(migration.undoing);
     if (migration.forgetting.length > 0) return this.#forget();
     try {
@@ -183,25 +184,22 @@ export class Driver {
     }
     await this.#atSource('thaw', 'thaw', {}, ON_THE_WAY_BACK);
     await this.#update({ activity: 'the container is on the source as before; clearing the target' });
-    const isCleared = await this.#clear(this.#ports.patience.clearingMs).then(
-      () => true,
-      () => false,
-    );
+    const cleared = await this.#abandon(this.#ports.patience.clearingMs).catch(() => null);
     this.#shutdown.throwIfAborted();
-    const activity = 'rolled back: the container is on the source as before';
     await this.#update({
       phase: phase === 'planned' ? 'failed' : 'rolled-back',
-      activity: isCleared ? activity : `${activity}; the target is cleared as soon as it can be reached`,
-      clearing: !isCleared,
+      activity:
+        cleared === null ? `${ROLLED_BACK}; the target is cleared as soon as it can be reached` : rolledBack(cleared),
+      clearing: cleared === null,
       forgetting: [sourceId, targetId],
-      error: failure,
+      error: cleared === null || cleared.kept === null ? failure : withAddition(failure, cleared.kept),
       undoing: null,
       targetContainerId: null,
       movedAs: null,
       leftAtSource: [],
     });
-    if (isCleared) await this.#forget();
-    else await this.#clear(Number.POSITIVE_INFINITY);
+    if (cleared !== null) await this.#forget();
+    else await this.#clear();
   }
 
   /** One side was given up by an operator. Decided before, for ever; the lost side is fenced whenever it is heard. */
@@ -274,13 +272,22 @@ export class Driver {
     return this.#atTarget('fence', 'fence', { lostTo: (await this.#get()).source }, limits);
   }
 
-  /** Removes what was staged. The target refuses the permit by that, whatever may still be on its way to it. */
-  async #clear(patienceMs: number): Promise<void> {
-    await this.#atTarget('abandon', 'abandon', {}, { ...ON_THE_WAY_BACK, patienceMs });
-    const { clearing } = await this.#get();
-    if (!clearing) return;
-    await this.#update({ clearing: false, activity: 'rolled back: the container is on the source as before' });
+  /** What was left of a roll-back: the target could not be reached. */
+  async #clear(): Promise<void> {
+    const cleared = await this.#abandon(Number.POSITIVE_INFINITY);
+    await this.#update({ clearing: false, activity: rolledBack(cleared) });
     await this.#forget();
+  }
+
+  /**
+   * Removes what was staged; a copy that has run there and written is kept. The target refuses the permit by that,
+   * whatever may still be on its way to it.
+   */
+  async #abandon(patienceMs: number): Promise<Cleared> {
+    const { keptAs } = await this.#atTarget('abandon', 'abandon', {}, { ...ON_THE_WAY_BACK, patienceMs });
+    if (keptAs === null) return { kept: null };
+    const { target } = await this.#get();
+    return { kept: `what it wrote while it ran on ${target} is kept there: stopped, as ${keptAs}` };
   }
 
   /** False when the target answers that the container has started there. */
@@ -409,6 +416,17 @@ const removed: ReadonlySet<string> = new Set(['HOST_NOT_FOUND', 'HOST_REMOVED'])
  * agent obeys a newer server, or has heard more of this migration than the Store knows.
  */
 const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER', 'STALE_EPOCH']);
+
+/** `kept`: a sentence about what was not removed at the target. */
+type Cleared = { kept: string | null };
+
+function rolledBack({ kept }: Cleared): string {
+  return kept === null ? ROLLED_BACK : `${ROLLED_BACK}; ${kept}`;
+}
+
+function withAddition(failure: Failure, addition: string): Failure {
+  return { ...failure, message: `${failure.message}; ${addition}` };
+}
 
 /**
  * `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. `quiet`: the

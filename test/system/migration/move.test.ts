@@ -88,6 +88,24 @@ test('a container with a named volume moves, is released, and moves back with on
   expect(await lab.must('h2', 'docker', 'volume', 'ls', '-q')).toBe('');
 });
 
+test('what a container has written at the target before it failed there is kept', async () => {
+  const h1 = await lab.address('h1');
+  const script = `${fill}; ip addr | grep -qF ' ${h1}/' || { echo acknowledged > /data/written; exit 3; }; exec sleep 100000`;
+  const options = ['--stop-signal', 'KILL', '--network', 'host', '-v', 'writerdata:/data', '--name', 'writer'];
+  await lab.must('h1', 'docker', 'run', '-d', ...options, 'busybox:lab', 'sh', '-c', script);
+  await expect
+    .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'writer', 'test', '-L', '/data/link')).status)
+    .toBe(0);
+  const moved = await lab.cargoctl('migrate', 'writer', '--to', 'h2');
+  expect(moved.status, moved.stdout).not.toBe(0);
+  expect(await lab.must('h1', 'docker', 'inspect', '-f', '{{.State.Running}}', 'writer')).toBe('true');
+  const [, keptAs = ''] = /kept there: stopped, as (writer-lost-[0-9a-f]{12})/.exec(moved.stderr) ?? [];
+  expect(await lab.must('h2', 'docker', 'ps', '-a', '--format', '{{.Names}}')).toBe(keptAs);
+  expect((await lab.exec('h2', 'docker', 'start', keptAs)).status, 'docker start of the kept copy').not.toBe(0);
+  const aside = 'cat /var/lib/docker/volumes/writerdata/_data.lost-to-h1-*/written';
+  expect(await lab.must('h2', 'sh', '-c', aside)).toBe('acknowledged');
+});
+
 test('a container that fails at the target runs again at the source, and the target is as before', async () => {
   const h1 = await lab.address('h1');
   const onlyHere = `ip addr | grep -qF ' ${h1}/' || exit 3; ${fill}; exec sleep 100000`;

@@ -142,7 +142,7 @@ test('abandon ends the running step and waits for its end before it begins', asy
     },
     abandon: async () => {
       order.push('abandon began');
-      return { removed: [] };
+      return { removed: [], keptAs: null };
     },
   });
   await runner.start('m1', 'finish', command('finish', 1));
@@ -167,7 +167,7 @@ test('a start is never interrupted: abandon waits for what comes of it', async (
     },
     abandon: async () => {
       order.push('abandon began');
-      return { removed: [] };
+      return { removed: [], keptAs: null };
     },
   });
   await records.create('m1');

@@ -97,6 +97,13 @@ test.each(['refuse', 'thaw'])('the way back does not end at a failure of %s', as
   expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: 'start failed' } });
 });
 
+test('a copy that has run at the target and written is named with the failure', async () => {
+  const world = new TwoHosts({ key: 'start', kind: 'fails', times: 1 });
+  world.keptAs = 'db-lost-1234';
+  const ended = await play(world);
+  expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: expect.stringContaining('as db-lost-1234') } });
+});
+
 test('a target that is lost before it was told to start keeps nobody waiting', async () => {
   const world = new TwoHosts({ key: 'abandon', kind: 'request lost', times: 1_000 }, { alsoFails: 'copy-3' });
   const ended = await play(world);

@@ -46,6 +46,8 @@ export class TwoHosts implements Hosts, Agents {
   readonly hosts: Host[] = [host('h1', id('1')), host('h2', id('2'))];
   readonly source = { running: true, frozen: false };
   readonly target = { staged: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
+  /** What the target says of a copy that has run there and written. */
+  keptAs: string | null = null;
   /** Keys of the steps that an agent was asked for. */
   readonly asked = new Set<string>();
   readonly #fault: Fault;
@@ -144,7 +146,7 @@ export class TwoHosts implements Hosts, Agents {
   #abandon(): unknown {
     this.#refuse();
     this.target.staged = false;
-    return { removed: [] };
+    return { removed: [], keptAs: this.keptAs };
   }
 
   #thaw(): unknown {
