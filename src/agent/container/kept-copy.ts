@@ -25,13 +25,13 @@ export async function hasWritten(context: StepContext, { State }: ContainerInspe
   return false;
 }
 
-/** A place that is gone holds nothing. */
+/** A place that is gone holds nothing; one that can't be looked through may hold anything. */
 async function holdsChanges(root: { path: string; isFile: boolean }, stateDir: string, signal: AbortSignal) {
   try {
     return await hasChangedSinceCopy(root, stateDir, signal);
   } catch (thrown) {
-    if (thrown instanceof CargoError && thrown.code === 'NOT_FOUND') return false;
-    throw thrown;
+    signal.throwIfAborted();
+    return !(thrown instanceof CargoError && thrown.code === 'NOT_FOUND');
   }
 }
 
