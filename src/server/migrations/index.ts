@@ -16,8 +16,9 @@ import {
 import type { Plan } from '../../api/plan.ts';
 import { forgetRestore, wasRestored } from '../store/restored.ts';
 import type { Store } from '../store/store.ts';
-import { DEFAULT_PATIENCE, Driver, type Patience } from './driver.ts';
+import { Driver } from './driver.ts';
 import { completeMigration } from './failover.ts';
+import { DEFAULT_PATIENCE, type Patience } from './hands.ts';
 import { Holds } from './holds.ts';
 import { HostUse } from './host-use.ts';
 import { LiveProgress } from './live-progress.ts';

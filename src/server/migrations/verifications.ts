@@ -1,6 +1,6 @@
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Verification } from '../../api/migration.ts';
-import type { DriverPorts } from './driver.ts';
+import type { DriverPorts } from './hands.ts';
 import type { StoredMigration } from './record.ts';
 
 type Running = { stop: AbortController; done: Promise<void> };
