@@ -1,17 +1,11 @@
 import { bind, check } from './libc.ts';
-import { close, O_CLOEXEC } from './open.ts';
+import { close } from './open.ts';
 
-const dup3 = bind('int dup3(int from, int to, int flags)');
 const fcntl = bind('int fcntl(int fd, int command, long argument)');
 const getrlimit = bind('int getrlimit(int resource, void *limit)');
 
 const F_DUPFD_CLOEXEC = 1030;
 const RLIMIT_NOFILE = 7;
-
-/** Makes the number `to` stand for what `from` is; what it stood for before is closed. */
-export function duplicateOnto(from: number, to: number): void {
-  check(dup3(from, to, O_CLOEXEC), 'dup3', `fd ${to}`);
-}
 
 /** The lowest free number at or above `floor` now stands for what `fd` is. */
 export function duplicateAbove(fd: number, floor: number): number {

@@ -1,4 +1,5 @@
 import { AT_FDCWD, bind, check, cstring, isErrno } from './libc.ts';
+import { O_CLOEXEC } from './open.ts';
 
 const init = bind('int fanotify_init(uint flags, uint event_f_flags)');
 const mark = bind('int fanotify_mark(int fd, uint flags, uint64 mask, int dirfd, void *path)');
@@ -32,7 +33,7 @@ export type ContentEvent = { mask: number; fd: number; tid: number; offset: numb
  */
 export function createContentGroup(): number {
   const flags = FAN_CLASS_PRE_CONTENT | FAN_CLOEXEC | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS | FAN_REPORT_TID;
-  return check(init(flags, O_LARGEFILE), 'fanotify_init');
+  return check(init(flags, O_LARGEFILE | O_CLOEXEC), 'fanotify_init');
 }
 
 /** From now on every open of the inode of `fd` (O_PATH will do) and every access to its content waits for an answer. */

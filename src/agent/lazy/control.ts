@@ -39,7 +39,10 @@ export async function askHydrator(stateDir: string, request: ControlRequest): Pr
     const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
     await once(socket, 'connect', { signal });
     socket.write(`${JSON.stringify(request)}\n`);
-    const [line] = await once(createInterface({ input: socket }), 'line', { signal });
+    // Its end without an answer: the hydrator was through, or was killed, just now.
+    const closed = once(socket, 'close', { signal }).then(() => [null]);
+    const [line] = await Promise.race([once(createInterface({ input: socket }), 'line', { signal }), closed]);
+    if (line === null) return null;
     const answer: unknown = JSON.parse(line);
     const failure = ErrorBody.safeParse(answer);
     if (failure.success) throw CargoError.fromBody(failure.data);

@@ -1,7 +1,7 @@
-import { descriptorLimit, duplicateOnto, occupyBelow } from '../../linux/descriptors.ts';
+import { descriptorLimit, duplicateAbove, occupyBelow } from '../../linux/descriptors.ts';
 import { answerEvent } from '../../linux/fanotify.ts';
 import { AT_FDCWD, cstring } from '../../linux/libc.ts';
-import { O_RDONLY, openAt } from '../../linux/open.ts';
+import { close, O_RDONLY, openAt } from '../../linux/open.ts';
 
 const BANDS = 4;
 const BAND_MAX = 16_384;
@@ -13,14 +13,19 @@ function bandWidth(): number {
 
 /**
  * Keeps the numbers of new events apart from those of events that an earlier hydrator had read: an answer goes by number
- * alone, and would meet the wrong one. Each generation has a band of numbers of its own, used again after three more;
+ * alone, and would meet the wrong one. Each generation has a band of numbers of its own, used again by the third after it;
  * numbers known to be waiting are taken besides.
  */
 export function takeBand(generation: number, ghosts: readonly number[]): void {
   const nothing = openAt(AT_FDCWD, cstring('/dev/null'), O_RDONLY);
-  const floor = bandWidth() * (generation % (BANDS - 1));
-  if (floor > 0) occupyBelow(nothing, floor);
-  for (const number of ghosts) if (number >= floor) duplicateOnto(nothing, number);
+  if (generation > 0) occupyBelow(nothing, bandWidth() * (1 + ((generation - 1) % (BANDS - 1))));
+  for (const number of ghosts) occupy(nothing, number);
+}
+
+/** One that is in use already will not be given out either. */
+function occupy(nothing: number, number: number): void {
+  const taken = duplicateAbove(nothing, number);
+  if (taken !== number) close(taken);
 }
 
 /**

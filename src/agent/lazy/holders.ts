@@ -50,6 +50,11 @@ export function endHolder(holder: Holder): void {
   if (isAlive(holder)) process.kill(holder.pid, 'SIGKILL');
 }
 
+/** This process, so that another one can end it. */
+export function thisProcess(): Holder {
+  return { pid: process.pid, startTime: startTimeOf(process.pid) ?? '' };
+}
+
 /** Field 22 of proc_pid_stat(5); null when there is no such process, or only its exit status is left. */
 function startTimeOf(pid: number): string | null {
   try {

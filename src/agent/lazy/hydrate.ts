@@ -4,13 +4,20 @@ import { lockVolume, openVolume } from './open-volume.ts';
 /** The process of a hydrator: state directory, then the command that takes a process out of a cgroup. */
 const [stateDir = '', ...launcher] = process.argv.slice(2);
 
+/** The event thread waits in the kernel for an event that may never come; an ordinary exit would wait for it. */
+function end(thrown: unknown): never {
+  if (thrown !== null) process.stderr.write(`${JSON.stringify(CargoError.from(thrown).toBody())}\n`);
+  process.kill(process.pid, 'SIGKILL');
+  process.exit(1);
+}
+
+process.on('uncaughtException', end);
 try {
   using _ = lockVolume(stateDir);
   const hydrator = await openVolume(stateDir, launcher);
   await hydrator.arm();
   await hydrator.finish();
+  end(null);
 } catch (thrown) {
-  process.stderr.write(`${JSON.stringify(CargoError.from(thrown).toBody())}\n`);
+  end(thrown);
 }
-// The event thread waits in the kernel for an event that won't come; an ordinary exit would wait for it.
-process.kill(process.pid, 'SIGKILL');

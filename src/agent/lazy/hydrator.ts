@@ -58,6 +58,8 @@ export class Hydrator {
   readonly #broken = new Map<number, string>();
   readonly #crashed = Promise.withResolvers<never>();
   #record: VolumeRecord;
+  /** The record is written by one at a time. */
+  #written = Promise.resolve();
   #done = 0;
   #missingAtStart = 0;
 
@@ -129,13 +131,12 @@ export class Hydrator {
   }
 
   async #copyAll(): Promise<void> {
-    const tending = this.#tend();
+    this.#tend().catch(this.#crashed.reject);
     while (this.#done < this.#table.count) {
       await this.#copier.run();
       await this.#settler.settleAll().catch((error: unknown) => this.#note(error));
       if (this.#done < this.#table.count) await delay(TEND_MS);
     }
-    void tending;
   }
 
   /** Keeps two holders alive, and makes durable what came, while there is anything to do. */
@@ -220,7 +221,8 @@ export class Hydrator {
 
   async #change(change: Partial<VolumeRecord>): Promise<void> {
     this.#record = { ...this.#record, ...change };
-    await writeRecord(this.#o.stateDir, this.#record);
+    this.#written = this.#written.then(() => writeRecord(this.#o.stateDir, this.#record));
+    await this.#written;
   }
 
   async #control(request: ControlRequest): Promise<LazyStatus> {

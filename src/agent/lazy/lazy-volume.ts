@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { askHydrator } from './control.ts';
-import { HOLDER_MARK } from './holders.ts';
+import { endHolder, HOLDER_MARK } from './holders.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
 import { probe } from './probe.ts';
@@ -46,7 +46,14 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
   try {
     const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
     probe(path, files);
-    const empty = { phase: 'staged', reason: null, bootId: null, generation: 0, holders: [], paused: false } as const;
+    const empty = {
+      phase: 'staged',
+      reason: null,
+      bootId: null,
+      generation: 0,
+      hydrator: null,
+      paused: false,
+    } as const;
     await writeRecord(stateDir, { path, source, files, bwlimit, waitLimitMs, ...empty, holders: [] });
     return { files };
   } finally {
@@ -124,12 +131,23 @@ export async function finishVolume(stateDir: string, signal: AbortSignal): Promi
   }
 }
 
-/** Forgets a volume that is complete, or was never armed. */
+/** Forgets a volume that is complete, or was never armed. @throws CargoError WRONG_PHASE */
 export async function forgetVolume(stateDir: string): Promise<void> {
   const record = await readRecord(stateDir);
-  if (record !== null && record.phase !== 'finished' && record.phase !== 'staged') {
+  if (record !== null && (record.phase === 'armed' || record.phase === 'suspect')) {
     throw new CargoError('WRONG_PHASE', `${record.path} is ${record.phase}: content is missing.`);
   }
+  await dropVolume(stateDir);
+}
+
+/**
+ * Ends all that protects a volume, complete or not: from then on what is missing reads as zeros. Only for a tree that nobody
+ * uses and nobody will: it is about to be removed.
+ */
+export async function dropVolume(stateDir: string): Promise<void> {
+  const record = await readRecord(stateDir);
+  if (record?.hydrator) endHolder(record.hydrator);
+  for (const holder of record?.holders ?? []) endHolder(holder);
   await rm(stateDir, { recursive: true, force: true });
 }
 

@@ -4,7 +4,15 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CargoError } from '../../api/cargo-error.ts';
 import { version } from '../../version.ts';
 import { receiveRound } from '../volume/index.ts';
-import { armVolume, controlVolume, finishVolume, forgetVolume, stageVolume, volumeStatus } from './lazy-volume.ts';
+import {
+  armVolume,
+  controlVolume,
+  dropVolume,
+  finishVolume,
+  forgetVolume,
+  stageVolume,
+  volumeStatus,
+} from './lazy-volume.ts';
 import { connectTo, SourceAddress } from './source-address.ts';
 import { SourceServer } from './source-server.ts';
 
@@ -104,6 +112,14 @@ program
     await finishVolume(options.state, new AbortController().signal);
     await forgetVolume(options.state);
     console.log('finished');
+  });
+
+program
+  .command('drop')
+  .description('ends all that protects a volume that nobody uses any more: what is missing reads as zeros from then on')
+  .requiredOption(...state)
+  .action(async (options: { state: string }) => {
+    await dropVolume(options.state);
   });
 
 function bytes(text: string): number {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { CargoError } from '../../api/cargo-error.ts';
 import { createContentGroup } from '../../linux/fanotify.ts';
 import { tryLockExclusive } from '../../linux/flock.ts';
-import { takeGroup } from './holders.ts';
+import { takeGroup, thisProcess } from './holders.ts';
 import { Hydrator } from './hydrator.ts';
 import { bootId, expectRecord, type VolumeRecord, writeRecord } from './volume-record.ts';
 
@@ -40,6 +40,7 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
     bootId: bootId(),
     generation: isTakenOver ? record.generation + 1 : 0,
     holders: isTakenOver ? record.holders : [],
+    hydrator: thisProcess(),
   };
   await writeRecord(stateDir, next);
   return new Hydrator({ stateDir, record: next, group, isTakenOver, isSameBoot, launcher });

@@ -75,7 +75,7 @@ function probeFileSystem(path: string, group: number): void {
     markInode(group, file);
   } catch (cause) {
     if (isErrno(cause, 'EINVAL')) throw blocked("This host's kernel is older than 6.14.", cause);
-    if (!isErrno(cause, 'EOPNOTSUPP', 'EISDIR', 'ENOENT', 'EROFS')) throw cause;
+    if (!isErrno(cause, 'ENOTSUP', 'EOPNOTSUPP', 'EISDIR', 'ENOENT', 'EROFS')) throw cause;
     throw blocked(`${path} can't be filled this way: ${fileSystem} has no pre-content events.`, cause);
   } finally {
     if (file >= 0) close(file);

@@ -26,6 +26,7 @@ export const VolumeRecord = z.object({
   bootId: z.string().nullable().describe('Of the boot in which it was armed.'),
   generation: z.int().describe('Counts the hydrators.'),
   holders: z.array(Holder),
+  hydrator: Holder.nullable().describe('The last one that was started.'),
   bwlimit: z.number().positive().nullable(),
   paused: z.boolean(),
   waitLimitMs: z.int().positive().nullable().describe('After this long without the source a reader gets EIO.'),
