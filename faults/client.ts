@@ -8,7 +8,7 @@ import { type HostName, hostNames } from './names.ts';
 
 /** Enough rows to be lost, little enough work to leave the machine to what is tested. */
 const PAUSE_MS = 25;
-const LIMIT_MS = 90_000;
+const LIMIT_MS = 60_000;
 const STATEMENT_MS = 60_000;
 
 /** An application that writes to the database all through a cell, wherever it runs, into a table of its own. */

@@ -1,8 +1,10 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
+
+import type { Results } from './results.ts';
 
 const root = join(import.meta.dirname, '..');
 
@@ -36,21 +38,15 @@ const controls: readonly Control[] = [
   },
 ];
 
-export type ControlResult = {
-  name: string;
-  /** What the checker said; null when it noticed nothing. */
-  caught: string | null;
-};
-
-export async function runControls(signal: AbortSignal): Promise<ControlResult[]> {
-  const results: ControlResult[] = [];
+/** Those that this code hasn't been put to yet. */
+export async function runControls(results: Results, signal: AbortSignal): Promise<void> {
   for (const control of controls) {
-    if (signal.aborted) break;
+    if (signal.aborted || results.controls.some(({ name, caught }) => name === control.name && caught !== null))
+      continue;
     const caught = await runControl(control, signal);
     console.log(`control: ${control.name}: ${caught ?? 'NOT NOTICED'}`);
-    results.push({ name: control.name, caught });
+    if (!signal.aborted) results.addControl({ name: control.name, caught });
   }
-  return results;
 }
 
 /** The whole program runs from the copy, so its lab shows the hosts the copy too. */
@@ -58,9 +54,10 @@ async function runControl({ file, edits, cell, says }: Control, signal: AbortSig
   mkdirSync(join(root, 'dist'), { recursive: true });
   const copy = mkdtempSync(join(root, 'dist/control-'));
   try {
-    for (const name of ['src', 'lab', 'bin', 'demo', 'faults', 'package.json', 'node_modules']) {
+    for (const name of ['src', 'lab', 'bin', 'demo', 'faults', 'package.json']) {
       cpSync(join(root, name), join(copy, name), { recursive: true, verbatimSymlinks: true });
     }
+    execFileSync('cp', ['-al', join(root, 'node_modules'), join(copy, 'node_modules')]);
     let code = readFileSync(join(copy, file), 'utf8');
     for (const [from, to] of edits) {
       if (!code.includes(from)) throw new Error(`${file} has no longer: ${from}`);
@@ -70,10 +67,8 @@ async function runControl({ file, edits, cell, says }: Control, signal: AbortSig
     const args = ['--every-point', '--no-controls', '--only', cell, '--lab', `faults-control-${process.pid}`];
     const child = spawn(process.execPath, [join(copy, 'faults/run.ts'), ...args], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      signal,
-      killSignal: 'SIGTERM',
     });
-    child.on('error', () => undefined); // aborted: it takes its lab down and ends
+    signal.addEventListener('abort', () => child.kill('SIGTERM'), { once: true }); // it takes its lab down and ends
     const [said] = await Promise.all([text(child.stdout), once(child, 'close')]);
     const caught = says.exec(said)?.[0] ?? null;
     if (caught === null) console.log(said);

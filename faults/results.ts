@@ -7,12 +7,22 @@ import { CellResult } from './run-cell.ts';
 const root = join(import.meta.dirname, '..');
 const file = join(root, 'dist/faults.json');
 
-const Kept = z.object({ code: z.string(), reached: z.array(z.string()), results: z.array(CellResult) });
+/** `caught`: what the checker said of the code without that protection; null when it noticed nothing. */
+const ControlResult = z.object({ name: z.string(), caught: z.string().nullable() });
+export type ControlResult = z.infer<typeof ControlResult>;
+
+const Kept = z.object({
+  code: z.string(),
+  reached: z.array(z.string()),
+  results: z.array(CellResult),
+  controls: z.array(ControlResult),
+});
 
 /** What runs have found so far for the code as it is now: a run that was interrupted goes on there. */
 export class Results {
   readonly #code = hashOfCode();
   readonly #results = new Map<string, CellResult>();
+  readonly #controls = new Map<string, ControlResult>();
   readonly reached = new Set<string>();
 
   static load(): Results {
@@ -22,6 +32,7 @@ export class Results {
     if (!kept.success || kept.data.code !== loaded.#code) return loaded;
     for (const result of kept.data.results) loaded.#results.set(result.cell, result);
     for (const point of kept.data.reached) loaded.reached.add(point);
+    for (const control of kept.data.controls) loaded.#controls.set(control.name, control);
     return loaded;
   }
 
@@ -36,7 +47,20 @@ export class Results {
   add(result: CellResult, reached: Iterable<string>): void {
     this.#results.set(result.cell, result);
     for (const point of reached) this.reached.add(point);
-    const kept = { code: this.#code, reached: [...this.reached], results: this.all() };
+    this.#keep();
+  }
+
+  get controls(): ControlResult[] {
+    return [...this.#controls.values()];
+  }
+
+  addControl(result: ControlResult): void {
+    this.#controls.set(result.name, result);
+    this.#keep();
+  }
+
+  #keep(): void {
+    const kept = { code: this.#code, reached: [...this.reached], results: this.all(), controls: this.controls };
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(`${file}.new`, JSON.stringify(kept));
     renameSync(`${file}.new`, file);

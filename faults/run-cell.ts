@@ -12,7 +12,7 @@ import { type Roles, strike } from './strike.ts';
 
 const REACHED_MS = 120_000;
 const SETTLED_MS = 300_000;
-const CLEARED_MS = 90_000;
+const CLEARED_MS = 60_000;
 
 export const CellResult = z.object({
   cell: z.string(),

@@ -39,7 +39,7 @@ if (chosen.length === 0) throw new Error(`no cell is called ${values.only}`);
 const open = chosen.filter(({ name }) => values.again || results.find(name)?.faults.length !== 0);
 console.log(`${chosen.length} cells, ${chosen.length - open.length} of them passed already with this code`);
 const versions = await runCells(open);
-const controls = values['no-controls'] || interruption.signal.aborted ? [] : await runControls(interruption.signal);
+if (!values['no-controls']) await runControls(results, interruption.signal);
 const isWhole = patterns.length === 0 && !interruption.signal.aborted;
 const missing = faultPoints.filter((point) => !results.reached.has(point) && !elsewhere.includes(point));
 if (isWhole && !values['every-point']) writePage();
@@ -78,7 +78,7 @@ function writePage(): void {
   const cells = new Set(matrix().map(({ name }) => name));
   const shown = results.all().filter(({ cell }) => cells.has(cell));
   const date = new Date().toISOString().slice(0, 10);
-  const lines = controls.map(({ name, caught }) => `${name}: ${caught ?? '**not noticed**'}`);
+  const lines = results.controls.map(({ name, caught }) => `${name}: ${caught ?? '**not noticed**'}`);
   writeFileSync(
     join(import.meta.dirname, '../docs/faults.md'),
     page(shown, { date, versions, missing, controls: lines }),
@@ -88,7 +88,7 @@ function writePage(): void {
 
 function verdict(): number {
   const failed = chosen.filter(({ name }) => results.find(name)?.faults.length !== 0);
-  const unnoticed = controls.filter(({ caught }) => caught === null);
+  const unnoticed = values['no-controls'] ? [] : results.controls.filter(({ caught }) => caught === null);
   for (const { name } of unnoticed) console.log(`the control was not noticed: ${name}`);
   if (isWhole) for (const point of missing) console.log(`no cell came by ${point}`);
   console.log(`${chosen.length - failed.length} of ${chosen.length} cells passed`);
