@@ -53,7 +53,7 @@ export class RunRecorder {
   async verdict(): Promise<string[]> {
     for (const host of hostNames) await this.#lookBack(host);
     const pairs = overlaps(runsOf(this.#signs)).map(([one, other]) => {
-      const ms = Math.min(one.until, other.until) - Math.max(one.from, other.from);
+      const ms = Math.round(Math.min(one.until, other.until, Date.now()) - Math.max(one.from, other.from));
       return `two copies ran for ${ms} ms: ${one.container.slice(0, 12)} on ${one.host} and ${other.container.slice(0, 12)} on ${other.host}`;
     });
     return [...pairs, ...this.#seenTogether.splice(0)];
