@@ -90,10 +90,13 @@ export const agentSteps = {
    * permit was used and the container has come up.
    */
   refuse: { side: 'target', input: z.object({}), output: z.object({}) },
-  /** Target: removes all that stage made. Refuses the permit first, where that was not done. */
+  /**
+   * Target: removes all that stage made. Refuses the permit first, where that was not done. `keepStaged`: the data that
+   * was copied stays, aside, as the base of another try.
+   */
   abandon: {
     side: 'target',
-    input: z.object({}),
+    input: z.object({ keepStaged: z.boolean().optional() }),
     output: z.object({
       removed: z.array(z.string()),
       keptAs: z
@@ -101,6 +104,7 @@ export const agentSteps = {
         .nullable()
         .default(null)
         .describe('The stopped container, where it has run here and written: its data is kept.'),
+      bases: z.array(Base).default([]).describe('What was kept for another try.'),
     }),
   },
   /**

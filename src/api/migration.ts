@@ -141,6 +141,10 @@ export const MigrateOptions = z.strictObject({
   rootfs: z.boolean().default(false),
   bwlimit: z.number().positive().nullable().default(null).describe('Bytes per second.'),
   force: z.boolean().default(false).describe('Go on when the container had to be killed to stop.'),
+  keepStaged: z
+    .boolean()
+    .default(false)
+    .describe('If it is rolled back, what was copied stays at the target: the next try sends the difference.'),
 });
 export type MigrateOptions = z.infer<typeof MigrateOptions>;
 

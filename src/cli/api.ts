@@ -21,6 +21,7 @@ export type MigrateRequest = {
   rootfs?: boolean;
   bwlimit?: number;
   force?: boolean;
+  keepStaged?: boolean;
 };
 
 /** The calls that the commands make, by name. */

@@ -31,7 +31,7 @@ export function createContainerModule(options: { dockerSocket: string; log: Logg
       stage: (context, input) => stage(engine, context, input),
       start: (context, input) => start(engine, context, input),
       refuse: (context) => refuse(engine, context),
-      abandon: (context) => abandon(engine, context),
+      abandon: (context, input) => abandon(engine, context, input),
       fence: (context, input) => fence(engine, context, input),
       finish: (context) => finish(engine, context),
     },

@@ -10,6 +10,7 @@ export type MoveOptions = {
   rootfs?: true;
   bwlimit?: number;
   force?: true;
+  keepStaged?: true;
 };
 
 export function addMoveOptions(command: Command): Command {
@@ -20,11 +21,12 @@ export function addMoveOptions(command: Command): Command {
     .addOption(new Option('--strategy <strategy>', 'when the bytes travel').choices(['lazy', 'precopy']))
     .option('--rootfs', "take the container's writable layer along")
     .addOption(new Option('--bwlimit <rate>', 'at most so many bytes per second; K, M, G = 1024').argParser(parseRate))
-    .option('--force', 'go on when the container has to be killed to stop');
+    .option('--force', 'go on when the container has to be killed to stop')
+    .option('--keep-staged', 'if it is rolled back, keep what was copied: the next try sends the difference');
 }
 
 export function moveRequest(container: string, options: MoveOptions): MigrateRequest {
-  const { from, to, strategy, rootfs, bwlimit, force } = options;
+  const { from, to, strategy, rootfs, bwlimit, force, keepStaged } = options;
   return {
     container,
     target: to,
@@ -33,5 +35,6 @@ export function moveRequest(container: string, options: MoveOptions): MigrateReq
     ...(rootfs === undefined ? {} : { rootfs }),
     ...(bwlimit === undefined ? {} : { bwlimit }),
     ...(force === undefined ? {} : { force }),
+    ...(keepStaged === undefined ? {} : { keepStaged }),
   };
 }

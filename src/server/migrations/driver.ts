@@ -195,9 +195,15 @@ export class Driver {
    * whatever may still be on its way to it.
    */
   async #abandon(patienceMs: number): Promise<Cleared> {
-    const { keptAs } = await this.#hands.atTarget('abandon', 'abandon', {}, { ...ON_THE_WAY_BACK, patienceMs });
+    const { keepStaged, target, targetId } = await this.#hands.get();
+    const limits = { ...ON_THE_WAY_BACK, patienceMs };
+    const { keptAs, bases } = await this.#hands.atTarget('abandon', 'abandon', { keepStaged }, limits);
+    if (bases.length > 0) {
+      await this.#ports.migrations.keepBases(targetId, bases);
+      const names = bases.map(({ name }) => name).join(', ');
+      return { kept: `what was copied is kept on ${target} for another try: ${names}` };
+    }
     if (keptAs === null) return { kept: null };
-    const { target } = await this.#hands.get();
     return { kept: `what it wrote while it ran on ${target} is kept there: stopped, as ${keptAs}` };
   }
 

@@ -332,6 +332,7 @@ function newMigration({ plan, definition, source, target, bases }: Planned, opti
     epoch: 1,
     definition,
     force: options.force,
+    keepStaged: options.keepStaged,
     bases,
     leftAtSource: [],
     frozenAtMs: null,

@@ -32,7 +32,7 @@ export function addOriginalRoutes(app: App, parts: ServerParts): void {
     },
     handler: async (request, reply) => {
       const gone = clientGone(reply);
-      const { id } = await migrations.begin({ ...request.body, bwlimit: null }, closing);
+      const { id } = await migrations.begin({ ...request.body, bwlimit: null, keepStaged: false }, closing);
       return migrations.untilRunning(id, AbortSignal.any([gone, closing]));
     },
   });

@@ -142,7 +142,7 @@ test('abandon ends the running step and waits for its end before it begins', asy
     },
     abandon: async () => {
       order.push('abandon began');
-      return { removed: [], keptAs: null };
+      return { removed: [], keptAs: null, bases: [] };
     },
   });
   await runner.start('m1', 'finish', command('finish', 1));
@@ -167,7 +167,7 @@ test('a start is never interrupted: abandon waits for what comes of it', async (
     },
     abandon: async () => {
       order.push('abandon began');
-      return { removed: [], keptAs: null };
+      return { removed: [], keptAs: null, bases: [] };
     },
   });
   await records.create('m1');
@@ -236,7 +236,7 @@ const frozen = {
 const target: NonNullable<MigrationRecord['target']> = {
   ...{ permit: 'unused', containerId: null, restartPolicy: null, createdVolumes: [], createdNetworks: [] },
   ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], mountPaths: [] },
-  ...{ gate: [], held: false, keptAs: null },
+  ...{ gate: [], held: false, keptAs: null, bases: [] },
 };
 
 test.each<[string, Partial<MigrationRecord>]>([

@@ -104,6 +104,15 @@ test('a copy that has run at the target and written is named with the failure', 
   expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: expect.stringContaining('as db-lost-1234') } });
 });
 
+test('what was copied and is kept for another try is named with the failure', async () => {
+  const world = new TwoHosts({ key: 'freeze', kind: 'fails', times: 1 });
+  const base = { kind: 'volume', name: 'db', dataPath: '/v/db/_data.kept-1', destinations: ['/data'] } as const;
+  const ids = { anonymous: false, migrationId: 'm', containerId: 'c', containerName: 'db' };
+  world.bases = [{ ...base, ...ids, destinations: [...base.destinations] }];
+  const ended = await play(world);
+  expect(ended).toMatchObject({ phase: 'rolled-back', error: { message: expect.stringMatching(/another try: db$/) } });
+});
+
 test('a target that is lost before it was told to start keeps nobody waiting', async () => {
   const world = new TwoHosts({ key: 'abandon', kind: 'request lost', times: 1_000 }, { alsoFails: 'copy-3' });
   const ended = await play(world);

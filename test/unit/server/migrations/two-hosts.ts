@@ -1,6 +1,6 @@
 import type { DescribeResponse, PreflightResponse, StepName, StepOutput } from '../../../../src/api/agent-steps.ts';
 import { CargoError } from '../../../../src/api/cargo-error.ts';
-import type { ContainerDefinition } from '../../../../src/api/container-definition.ts';
+import type { Base, ContainerDefinition } from '../../../../src/api/container-definition.ts';
 import { abilities, type Host, type HostContainers } from '../../../../src/api/host.ts';
 import type { Agents, Hosts, StepRequest } from '../../../../src/server/migrations/ports.ts';
 
@@ -48,6 +48,8 @@ export class TwoHosts implements Hosts, Agents {
   readonly target = { staged: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
   /** What the target says of a copy that has run there and written. */
   keptAs: string | null = null;
+  /** What it keeps for another try. */
+  bases: Base[] = [];
   /** Keys of the steps that an agent was asked for. */
   readonly asked = new Set<string>();
   readonly #fault: Fault;
@@ -146,7 +148,7 @@ export class TwoHosts implements Hosts, Agents {
   #abandon(): unknown {
     this.#refuse();
     this.target.staged = false;
-    return { removed: [], keptAs: this.keptAs };
+    return { removed: [], keptAs: this.keptAs, bases: this.bases };
   }
 
   #thaw(): unknown {
