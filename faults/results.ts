@@ -13,6 +13,7 @@ export type ControlResult = z.infer<typeof ControlResult>;
 
 const Kept = z.object({
   code: z.string(),
+  versions: z.string(),
   reached: z.array(z.string()),
   results: z.array(CellResult),
   controls: z.array(ControlResult),
@@ -24,6 +25,8 @@ export class Results {
   readonly #results = new Map<string, CellResult>();
   readonly #controls = new Map<string, ControlResult>();
   readonly reached = new Set<string>();
+  /** Of what took part. */
+  versions = '';
 
   static load(): Results {
     const loaded = new Results();
@@ -31,6 +34,7 @@ export class Results {
     const kept = Kept.safeParse(JSON.parse(readFileSync(file, 'utf8')));
     if (!kept.success || kept.data.code !== loaded.#code) return loaded;
     for (const result of kept.data.results) loaded.#results.set(result.cell, result);
+    loaded.versions = kept.data.versions;
     for (const point of kept.data.reached) loaded.reached.add(point);
     for (const control of kept.data.controls) loaded.#controls.set(control.name, control);
     return loaded;
@@ -60,7 +64,8 @@ export class Results {
   }
 
   #keep(): void {
-    const kept = { code: this.#code, reached: [...this.reached], results: this.all(), controls: this.controls };
+    const { versions, controls } = this;
+    const kept = { code: this.#code, versions, reached: [...this.reached], results: this.all(), controls };
     mkdirSync(dirname(file), { recursive: true });
     writeFileSync(`${file}.new`, JSON.stringify(kept));
     renameSync(`${file}.new`, file);

@@ -38,22 +38,20 @@ const chosen = all.filter(
 if (chosen.length === 0) throw new Error(`no cell is called ${values.only}`);
 const open = chosen.filter(({ name }) => values.again || results.find(name)?.faults.length !== 0);
 console.log(`${chosen.length} cells, ${chosen.length - open.length} of them passed already with this code`);
-const versions = await runCells(open);
+await runCells(open);
 if (!values['no-controls']) await runControls(results, interruption.signal);
 const isWhole = patterns.length === 0 && !interruption.signal.aborted;
 const missing = faultPoints.filter((point) => !results.reached.has(point) && !elsewhere.includes(point));
 if (isWhole && !values['every-point']) writePage();
 process.exitCode = verdict();
 
-/** Gives the versions that took part. */
-async function runCells(cells: readonly Cell[]): Promise<string> {
+async function runCells(cells: readonly Cell[]): Promise<void> {
   let bench: Bench | null = null;
-  let found = `Cargo ${version}`;
   try {
     for (const [index, cell] of cells.entries()) {
       if (interruption.signal.aborted) break;
       bench ??= await Bench.start(values.lab);
-      found = `Cargo ${version}, ${await bench.versions()}`;
+      if (results.versions === '') results.versions = `Cargo ${version}, ${await bench.versions()}`;
       const result = await runCell(bench, cell);
       results.add(result, bench.stops.reached);
       tell(`${index + 1}/${cells.length}`, result);
@@ -65,7 +63,6 @@ async function runCells(cells: readonly Cell[]): Promise<string> {
   } finally {
     await bench?.[Symbol.asyncDispose]();
   }
-  return found;
 }
 
 function tell(count: string, { cell, point, ended, pauseMs, tookMs, faults }: CellResult): void {
@@ -78,6 +75,7 @@ function writePage(): void {
   const cells = new Set(matrix().map(({ name }) => name));
   const shown = results.all().filter(({ cell }) => cells.has(cell));
   const date = new Date().toISOString().slice(0, 10);
+  const { versions } = results;
   const lines = results.controls.map(({ name, caught }) => `${name}: ${caught ?? '**not noticed**'}`);
   writeFileSync(
     join(import.meta.dirname, '../docs/faults.md'),
