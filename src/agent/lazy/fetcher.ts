@@ -6,15 +6,18 @@ import { Stat } from '../../linux/stat.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import type { FileTable } from './file-table.ts';
 import type { Journal } from './journal.ts';
-import { keepingMetadata } from './kept-metadata.ts';
+import { metadataOf, putBack } from './kept-metadata.ts';
 import type { PlaceholderList } from './placeholders.ts';
 import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
 import { READ_MAX_BYTES } from './wire.ts';
 import type { WriteFiles } from './write-files.ts';
+import type { WriteNote } from './write-note.ts';
 
 const RUN_CHUNKS = READ_MAX_BYTES / CHUNK_BYTES;
 const DAMAGED_TRIES = 5;
+/** Longer than one write, of at most READ_MAX_BYTES, takes to begin. */
+const LONGEST_WRITE_MS = 10_000;
 const NO_ROOM_PAUSE_MS = 1000;
 /** A write that was let through is on its way for at most about this long. */
 const WRITE_LANDS_MS = 50;
@@ -25,6 +28,7 @@ export type FetcherParts = {
   journal: Journal;
   files: WriteFiles;
   settler: Settler;
+  note: WriteNote;
 };
 
 /** Brings chunks here: each is fetched once, however many wait for it, and written before anybody may read it. */
@@ -111,11 +115,7 @@ export class Fetcher {
     if (opened === null) return true;
     try {
       await this.#letWritesLand(file, opened.fd);
-      keepingMetadata(opened.fd, () => {
-        for (let done = 0; done < bytes.length; ) {
-          done += writeSync(opened.fd, bytes, done, bytes.length - done, offset + done);
-        }
-      });
+      this.#write(file, opened.fd, bytes, offset);
       this.trouble = null;
       return true;
     } catch (error) {
@@ -125,6 +125,34 @@ export class Fetcher {
     } finally {
       opened.release();
     }
+  }
+
+  /** Without a trace in the metadata, unless a process was let write meanwhile: then that write has to leave one. */
+  #write(file: number, fd: number, bytes: Buffer, offset: number): void {
+    const { note, table } = this.#o;
+    const stamp = table.writeStamp(file);
+    const kept = metadataOf(fd);
+    note.begin(file, kept);
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+      }
+    } finally {
+      if (table.writeStamp(file) === stamp) putBack(fd, kept);
+      note.end();
+    }
+  }
+
+  /** What an earlier hydrator, killed in the middle of a write, had no time to put back. */
+  putBackLeft(): void {
+    const { files, note } = this.#o;
+    const left = note.left();
+    const opened = left === null ? null : files.use(left.file);
+    if (left !== null && opened !== null) {
+      putBack(opened.fd, left.kept, left.kept.since + LONGEST_WRITE_MS);
+      opened.release();
+    }
+    note.end();
   }
 
   /**

@@ -140,6 +140,11 @@ export class FileTable {
     Atomics.store(this.#writes, file, clock());
   }
 
+  /** Changes when a process is let write to the file. */
+  writeStamp(file: number): number {
+    return Atomics.load(this.#writes, file);
+  }
+
   /** Milliseconds since a process was last let write to it. */
   sinceWrite(file: number): number {
     const last = Atomics.load(this.#writes, file);

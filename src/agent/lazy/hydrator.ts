@@ -27,6 +27,7 @@ import { SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { type VolumeRecord, writeRecord } from './volume-record.ts';
 import { WriteFiles } from './write-files.ts';
+import { WriteNote } from './write-note.ts';
 
 const HOLDERS = 2;
 const TEND_MS = 1000;
@@ -77,7 +78,8 @@ export class Hydrator {
       this.#done += count;
     };
     const settler = new Settler({ group, mountFd: rootFd, table, list, journal, files, onDone });
-    const fetcher = new Fetcher({ table, list, journal, files, settler });
+    const note = new WriteNote(stateDir);
+    const fetcher = new Fetcher({ table, list, journal, files, settler, note });
     const demandLink = new SourceLink(() => connectTo(record.source));
     const bulkLink = new SourceLink(() => connectTo(record.source));
     const onBroken = (file: number, error: CargoError): void => {
@@ -104,6 +106,7 @@ export class Hydrator {
       ghosts.map(({ event }) => event.fd),
     );
     await this.#startEventThread();
+    this.#fetcher.putBackLeft();
     this.#countDone();
     for (const { event, inode } of ghosts) void this.#handle({ event, file: this.#table.find(inode) }, false);
     await this.#tendHolders();

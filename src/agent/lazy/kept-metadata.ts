@@ -4,21 +4,34 @@ import { setMtime } from '../../linux/times.ts';
 import { getXattr, setXattr, XATTR_MAX_BYTES } from '../../linux/xattr.ts';
 
 const CAPABILITY = cstring('security.capability');
+/** The kernel's clock for files is that much behind, and somewhat more to be safe. */
+const CLOCK_MS = 50;
 const value = Buffer.alloc(XATTR_MAX_BYTES);
 const stat = new Stat();
 
-/**
- * Runs an act that writes into a file, and puts back what every write changes besides the content: the modification time
- * as it was just before, and the capabilities, which the kernel takes from a file that is written to.
- */
-export function keepingMetadata(fd: number, act: () => void): void {
+/** What every write into a file changes besides its content, as it was before one that began at `since` (Date.now()). */
+export type KeptMetadata = {
+  since: number;
+  mtimeSeconds: number;
+  mtimeNanoseconds: number;
+  capability: Buffer | null;
+};
+
+export function metadataOf(fd: number): KeptMetadata {
   const { mtimeSeconds, mtimeNanoseconds } = stat.readFd(fd);
   const length = getXattr(fd, CAPABILITY, value);
   const capability = length < 0 ? null : Buffer.from(value.subarray(0, length));
-  try {
-    act();
-  } finally {
-    if (capability !== null) setXattr(fd, CAPABILITY, capability);
-    setMtime(fd, mtimeSeconds, mtimeNanoseconds);
-  }
+  return { since: Date.now(), mtimeSeconds, mtimeNanoseconds, capability };
+}
+
+/**
+ * Puts it back after our write, which was over at `until` (Date.now()); the modification time only if it is of that span: any
+ * other was set by a process meanwhile.
+ */
+export function putBack(fd: number, kept: KeptMetadata, until = Date.now()): void {
+  if (kept.capability !== null) setXattr(fd, CAPABILITY, kept.capability);
+  const { mtimeSeconds, mtimeNanoseconds } = stat.readFd(fd);
+  const now = mtimeSeconds * 1000 + mtimeNanoseconds / 1e6;
+  const isOurs = now >= kept.since - CLOCK_MS && now <= until + CLOCK_MS;
+  if (isOurs) setMtime(fd, kept.mtimeSeconds, kept.mtimeNanoseconds);
 }

@@ -10,7 +10,7 @@ import { OpenRoot } from '../volume/open-root.ts';
 import { bitmapBytes, CHUNK_BYTES, chunkCount } from './chunks.ts';
 import type { ListedFile } from './entry.ts';
 import { Journal } from './journal.ts';
-import { keepingMetadata } from './kept-metadata.ts';
+import { metadataOf, putBack } from './kept-metadata.ts';
 import { type Placeholder, PlaceholderWriter } from './placeholders.ts';
 
 /**
@@ -50,11 +50,14 @@ function makePlaceholder(dirfd: number, listed: ListedFile, root: string): Place
   }
   const fd = openToFill(handle, shown);
   try {
-    keepingMetadata(fd, () => {
+    const kept = metadataOf(fd);
+    try {
       for (const { start, end } of listed.data) {
         if (!reserve(fd, start, end - start)) throw unfit(shown, 'room on its file system cannot be reserved');
       }
-    });
+    } finally {
+      putBack(fd, kept);
+    }
     if (listed.data.length === 0) return null;
     const { file, size, mtimeSeconds, data } = listed;
     const isSparse = data.length > 1 || data[0]?.start !== 0 || data[0].end !== size;
