@@ -207,6 +207,14 @@ def map_keep(s, i, o, a, b):
             libc.munmap(ctypes.c_void_p(old[0]), ctypes.c_size_t(old[1]))
         s.maps[i % 4] = (mapped(fd, PAGE, 1 + 2 * (a % 2), 1), PAGE, os.dup(fd))
 @op(2)
+def map_and_grow(s, i, o, a, b):
+    with s.opened(i) as fd:
+        if (size := size_of(fd)) == 0: return None
+        at = check(libc.mremap(ctypes.c_void_p(mapped(fd, 1, 1, 1)), ctypes.c_size_t(1), ctypes.c_size_t(size), 1))
+        result = seen(at, a % size, min(size, a % size + length_of(b)))
+        libc.munmap(ctypes.c_void_p(at), ctypes.c_size_t(size))
+        return result
+@op(2)
 def map_grow(s, i, o, a, b):
     if (known := s.maps.get(i % 4)) is None: return None
     at, length, fd = known
