@@ -1,5 +1,6 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { answerEvent, type ContentEvent, parseEvents, readEvents } from '../../linux/fanotify.ts';
+import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
 import { demandOf } from './demand.ts';
@@ -10,6 +11,7 @@ import { InFlight } from './in-flight.ts';
 
 const BUFFER_BYTES = 65536;
 const NOT_OURS = -1;
+const PAUSE_MS = 10;
 
 /**
  * Reads events and answers those whose content is here; all others go to the main thread. It never opens, writes to or
@@ -33,8 +35,22 @@ class EventThread {
   run(): never {
     const buffer = Buffer.alloc(BUFFER_BYTES);
     while (true) {
-      const length = readEvents(this.#group, buffer);
+      const length = this.#wait(buffer);
       for (const { event, inode } of this.#noted(buffer.subarray(0, length))) this.#handle(event, inode);
+    }
+  }
+
+  /**
+   * An error is about one event that the kernel could not hand over, and has refused by itself (no descriptor left, the
+   * file unlinked on a network file system, …): the others go on.
+   */
+  #wait(buffer: Buffer): number {
+    try {
+      return readEvents(this.#group, buffer);
+    } catch (error) {
+      if (isErrno(error, 'EBADF', 'EFAULT', 'EINVAL')) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PAUSE_MS);
+      return 0;
     }
   }
 

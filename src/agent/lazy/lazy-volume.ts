@@ -67,6 +67,7 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
  * @throws CargoError BLOCKED, WRONG_PHASE; MIGRATION_FAILED when the volume is suspect
  */
 export async function armVolume(stateDir: string, launcher: readonly string[] = []): Promise<void> {
+  if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
   const child = await startHydrator(stateDir, launcher);
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const deadline = performance.now() + ARM_LIMIT_MS;
