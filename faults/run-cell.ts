@@ -7,7 +7,7 @@ import { Client } from './client.ts';
 import { doom, undoom } from './doom.ts';
 import { type Holdings, leftAfterMove, leftAfterRollBack, lookAt } from './leftovers.ts';
 import type { Cell } from './matrix.ts';
-import { CONTAINER, IMAGE } from './names.ts';
+import { CONTAINER, type HostName, IMAGE, VOLUME } from './names.ts';
 import { type Roles, strike } from './strike.ts';
 
 const REACHED_MS = 120_000;
@@ -55,7 +55,7 @@ async function judge(bench: Bench, cell: Cell, result: CellResult): Promise<void
     () => client.verdict(bench.home),
     () => bench.recorder.verdict(),
     () => (cell.isDoomed ? undoom(bench, roles.target) : Promise.resolve()).then(() => []),
-    () => leftovers(bench, before, roles, hasMoved),
+    () => leftovers(bench, migration.id, { before, roles, hasMoved }, result),
   ];
   for (const ask of judges) result.faults.push(...(await ask().catch((error: unknown) => [saidBy(error)])));
   result.pauseMs = Math.round(client.longestPauseMs());
@@ -126,13 +126,29 @@ async function complete(bench: Bench, id: string, cleanup: boolean): Promise<Mig
 }
 
 /** What a target that was away keeps is cleared when it is back: that has a limit too. */
-async function leftovers(bench: Bench, before: Holdings, roles: Roles, hasMoved: boolean): Promise<string[]> {
+async function leftovers(
+  bench: Bench,
+  id: string,
+  { before, roles, hasMoved }: { before: Holdings; roles: Roles; hasMoved: boolean },
+  result: CellResult,
+): Promise<string[]> {
   let left: string[] = [];
   const look = async (): Promise<true | undefined> => {
+    if (await removeKept(bench, id, roles.target)) result.ended = 'rolled-back, copy kept';
     const after = await lookAt(bench);
     left = hasMoved ? leftAfterMove(before, after, roles.source, roles.target) : leftAfterRollBack(before, after);
     return left.length === 0 ? true : undefined;
   };
   await waitUntil('nothing is left behind', CLEARED_MS, look, 500).catch(() => undefined);
   return left;
+}
+
+/** A copy that ran at the target and wrote there is kept when the container goes back: done with it what the status says. */
+async function removeKept(bench: Bench, id: string, target: HostName): Promise<boolean> {
+  const { activity } = Migration.parse(await bench.server('GET', `/v1/migrations/${id}`));
+  const name = /is kept there: stopped, as ([\w-]+)/.exec(activity)?.[1];
+  if (name === undefined) return false;
+  const remove = `docker rm -v ${name} && docker volume rm ${VOLUME}; docker rmi ${IMAGE}`;
+  await bench.shell(target, `if docker inspect ${name} >/dev/null 2>&1; then ${remove}; fi`);
+  return true;
 }
