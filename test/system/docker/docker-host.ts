@@ -84,7 +84,8 @@ export class DockerHost implements Disposable {
   tryExec(...command: string[]): { status: number | null; stdout: string; stderr: string } {
     // What `cargo-lab exec` does but for the control groups, in a tenth of the time.
     const namespaces = ['--target', this.root.split('/')[2] ?? '', ...['-m', '-u', '-i', '-n', '-p', '-r', '-w']];
-    return spawnSync('nsenter', [...namespaces, ...command], { encoding: 'utf8', maxBuffer: 64 * 1024 ** 2 });
+    const env = { PATH: process.env['PATH'] ?? '', HOME: '/root' };
+    return spawnSync('nsenter', [...namespaces, ...command], { env, encoding: 'utf8', maxBuffer: 64 * 1024 ** 2 });
   }
 
   /** As `exec`, as a service of the host: what it starts ends with the host. */
