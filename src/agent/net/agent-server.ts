@@ -9,12 +9,16 @@ import { addServerRoutes } from './server-routes.ts';
 /** A definition holds the whole of `docker inspect`; nothing larger is ever sent here. */
 const BODY_LIMIT = 16 * 1024 * 1024;
 
+/** Longer than the server keeps its connections: it asks every host for each list, and a handshake costs more than that. */
+const KEEP_ALIVE_MS = 75_000;
+
 /** The agent's REST API over mutual TLS 1.3: built here, listened with elsewhere. */
 export function buildAgentServer(parts: AgentServerParts): AgentServer {
   const { key, certificate, ca } = parts.credentials;
   const server: AgentServer = fastify({
     https: { key, cert: certificate, ca, requestCert: true, rejectUnauthorized: true, minVersion: 'TLSv1.3' },
     bodyLimit: BODY_LIMIT,
+    keepAliveTimeout: KEEP_ALIVE_MS,
     forceCloseConnections: true,
   });
   server.setErrorHandler((thrown: FastifyError, _request, reply) => {

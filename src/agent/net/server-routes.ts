@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { DescribeRequest, PreflightRequest, StepCommand } from '../../api/agent-steps.ts';
 import type { AgentServer, AgentServerParts } from './agent-server-parts.ts';
@@ -15,9 +16,13 @@ export function addServerRoutes(
   server.register(async (routes) => {
     routes.addHook('onRequest', onlyServer(trust));
     routes.get('/v1/facts', (_request, reply) => view.facts(whileConnected(reply)));
-    routes.get('/v1/containers', async (_request, reply) => ({
-      containers: await container.containers(whileConnected(reply)),
-    }));
+    routes.get('/v1/containers', async (request, reply) => {
+      const body = JSON.stringify({ containers: await container.containers(whileConnected(reply)) });
+      const tag = `"${createHash('sha1').update(body).digest('base64url')}"`;
+      reply.header('etag', tag);
+      if (request.headers['if-none-match'] === tag) return reply.status(304).send();
+      return reply.type('application/json; charset=utf-8').send(body);
+    });
     routes.post('/v1/describe', (request, reply) =>
       container.describe(DescribeRequest.parse(request.body).container, whileConnected(reply)),
     );

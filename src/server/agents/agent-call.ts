@@ -10,14 +10,24 @@ export type AgentRequest = {
   limitMs: number;
   /** Of the server that calls. */
   term?: number;
+  /** Tag of an answer that is known: the agent needn't send it again. */
+  knownTag?: string;
 };
 
+/** `body`: parsed JSON, null where there is none. `isKnown`: it is what the request's tag stands for, and wasn't sent. */
+export type AgentAnswer = { body: unknown; tag: string | null; isKnown: boolean };
+
 /**
- * One call of an agent's REST API; returns the parsed JSON body (null when there is none). Every call of that API may be
- * sent twice, so one that met a kept-alive connection in its last moment is sent again.
+ * One call of an agent's REST API. Every call of that API may be sent twice, so one that met a kept-alive connection in
+ * its last moment is sent again.
  * @throws CargoError AGENT_UNREACHABLE, or the agent's own error
  */
-export async function callAgent(pool: Pool, host: Host, request: AgentRequest, signal: AbortSignal): Promise<unknown> {
+export async function callAgent(
+  pool: Pool,
+  host: Host,
+  request: AgentRequest,
+  signal: AbortSignal,
+): Promise<AgentAnswer> {
   try {
     return await exchange(pool, host, request, signal).catch((error: unknown) => {
       if (!wasCut(error) || signal.aborted) throw error;
@@ -30,8 +40,8 @@ export async function callAgent(pool: Pool, host: Host, request: AgentRequest, s
   }
 }
 
-async function exchange(pool: Pool, host: Host, request: AgentRequest, signal: AbortSignal): Promise<unknown> {
-  const { statusCode, body } = await pool.request({
+async function exchange(pool: Pool, host: Host, request: AgentRequest, signal: AbortSignal): Promise<AgentAnswer> {
+  const { statusCode, headers, body } = await pool.request({
     method: request.method,
     path: request.path,
     signal,
@@ -40,12 +50,14 @@ async function exchange(pool: Pool, host: Host, request: AgentRequest, signal: A
     headers: {
       [TERM_HEADER]: String(request.term ?? 0),
       ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(request.knownTag === undefined ? {} : { 'if-none-match': request.knownTag }),
     },
     ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
   });
   const text = await body.text();
   const json = parseJson(text);
-  if (statusCode < 400) return json;
+  const tag = typeof headers['etag'] === 'string' ? headers['etag'] : null;
+  if (statusCode < 400) return { body: json, tag, isKnown: statusCode === 304 };
   const failure = ErrorBody.safeParse(json);
   if (failure.success) throw saidBy(host, failure.data);
   throw new CargoError('INTERNAL', `the agent of ${host.name} answered ${request.path} with HTTP ${statusCode}`);

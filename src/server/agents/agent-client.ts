@@ -17,7 +17,7 @@ import { namedStep } from '../../faults/points.ts';
 import { reach } from '../../faults/reach.ts';
 import type { Agents, StepRequest } from '../migrations/ports.ts';
 import type { Credentials } from '../pki/server-certificate.ts';
-import { type AgentRequest, callAgent, saidBy } from './agent-call.ts';
+import { type AgentAnswer, type AgentRequest, callAgent, saidBy } from './agent-call.ts';
 import { AgentConnections } from './agent-connections.ts';
 
 /** Describing counts every file of a container's volumes. */
@@ -36,6 +36,7 @@ type StepOptions = { signal: AbortSignal; onProgress: (progress: StepProgress) =
 export class AgentClient implements Agents {
   readonly #connections: AgentConnections;
   readonly #term: number;
+  readonly #lists = new Map<string, { tag: string; containers: ContainerSummary[] }>();
 
   /** `term`: of this server, see HeartbeatAnswer. */
   constructor(credentials: Credentials, term = 0) {
@@ -48,9 +49,19 @@ export class AgentClient implements Agents {
     this.#connections.renew(credentials);
   }
 
+  /** Asked anew each time; the same array while nothing has changed there, so what it was turned into can be kept. */
   async containers(host: Host, signal: AbortSignal): Promise<ContainerSummary[]> {
-    const request: AgentRequest = { method: 'GET', path: '/v1/containers', limitMs: CALL_LIMIT_MS };
-    return (await this.#call(host, request, ContainersResponse, signal)).containers;
+    const last = this.#lists.get(host.id);
+    const request: AgentRequest = {
+      ...({ method: 'GET', path: '/v1/containers', limitMs: CALL_LIMIT_MS } as const),
+      ...(last === undefined ? {} : { knownTag: last.tag }),
+    };
+    const { body, tag, isKnown } = await this.#ask(host, request, signal);
+    if (isKnown && last !== undefined) return last.containers;
+    const { containers } = check(host, ContainersResponse, body);
+    if (tag === null) this.#lists.delete(host.id);
+    else this.#lists.set(host.id, { tag, containers });
+    return containers;
   }
 
   async records(host: Host, signal: AbortSignal): Promise<AgentRecord[]> {
@@ -125,12 +136,12 @@ export class AgentClient implements Agents {
     }
   }
 
+  #ask(host: Host, request: AgentRequest, signal: AbortSignal): Promise<AgentAnswer> {
+    return callAgent(this.#connections.to(host), host, { ...request, term: this.#term }, signal);
+  }
+
   async #call<T>(host: Host, request: AgentRequest, schema: z.ZodType<T>, signal: AbortSignal): Promise<T> {
-    return check(
-      host,
-      schema,
-      await callAgent(this.#connections.to(host), host, { ...request, term: this.#term }, signal),
-    );
+    return check(host, schema, (await this.#ask(host, request, signal)).body);
   }
 }
 

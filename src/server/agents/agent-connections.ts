@@ -4,7 +4,8 @@ import { checkHostIdentity } from '../pki/identity.ts';
 import type { Credentials } from '../pki/server-certificate.ts';
 
 const CONNECT_LIMIT_MS = 3_000;
-const KEEP_ALIVE_MS = 30_000;
+/** Less than agents keep them, and more than the pause of who looks once a minute. */
+const KEEP_ALIVE_MS = 65_000;
 /** Long polls of several migrations and the lists of containers at the same time. */
 const CONNECTIONS_PER_HOST = 16;
 

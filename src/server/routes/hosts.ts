@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { Host, HostContainers, RemovedHost } from '../../api/host.ts';
 import { removeHost } from '../hosts/removal.ts';
 import { type App, failed, LIST_LIMIT_MS, type ServerParts } from './app.ts';
+import { hostListText, JSON_TYPE } from './container-lists.ts';
 
 const Removal = z.strictObject({ force: z.stringbool().default(false) });
 
@@ -43,6 +44,10 @@ export function addHostRoutes(app: App, parts: ServerParts): void {
       summary: 'Containers of every host; stale where the host did not answer in time',
       response: { 200: z.object({ hosts: z.array(HostContainers) }), ...failed },
     },
-    handler: async () => ({ hosts: await hosts.containers(LIST_LIMIT_MS) }),
+    handler: async (_request, reply) => {
+      const all = await hosts.containers(LIST_LIMIT_MS);
+      reply.type(JSON_TYPE).serializer(hostListText);
+      return { hosts: all };
+    },
   });
 }

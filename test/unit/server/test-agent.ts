@@ -9,7 +9,7 @@ import { JoinResponse, parseJoinToken } from '../../../src/api/join.ts';
 import type { Answer, TestServer } from './test-server.ts';
 
 export type Responder = (request: IncomingMessage & { url: string }, body: unknown) => Reply | Promise<Reply>;
-export type Reply = { status?: number; body: unknown };
+export type Reply = { status?: number; body: unknown; headers?: Record<string, string> };
 
 export function newKey(): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey;
@@ -127,8 +127,9 @@ export class TestAgent implements AsyncDisposable {
     const text = Buffer.concat(await request.toArray()).toString();
     const body: unknown = text === '' ? null : JSON.parse(text);
     const reply = await this.respond(Object.assign(request, { url: request.url ?? '' }), body);
-    response.writeHead(reply.status ?? 200, { 'content-type': 'application/json' });
-    response.end(JSON.stringify(reply.body));
+    const status = reply.status ?? 200;
+    response.writeHead(status, { 'content-type': 'application/json', ...reply.headers });
+    response.end(status === 304 ? undefined : JSON.stringify(reply.body));
   }
 }
 

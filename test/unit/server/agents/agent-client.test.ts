@@ -46,6 +46,22 @@ const progressAt = (bytesDone: number): StepProgress => ({
   bytesTotal: 10,
 });
 
+test('a list that has not changed is not sent again, one that has is', async () => {
+  agent.containers = [summary('db')];
+  const tags: (string | undefined)[] = [];
+  agent.respond = ({ headers }) => {
+    tags.push(headers['if-none-match']);
+    const tag = `"${agent.containers.length}"`;
+    if (headers['if-none-match'] === tag) return { status: 304, body: null, headers: { etag: tag } };
+    return { body: { containers: agent.containers }, headers: { etag: tag } };
+  };
+  const first = await client.containers(host(), signal);
+  expect(await client.containers(host(), signal)).toBe(first);
+  agent.containers = [summary('db'), summary('web')];
+  expect(await client.containers(host(), signal)).toEqual(agent.containers);
+  expect(tags).toEqual([undefined, '"1"', '"1"']);
+});
+
 test('containers of a host come whole', async () => {
   agent.containers = [summary('db')];
   expect(await client.containers(host(), signal)).toEqual(agent.containers);
