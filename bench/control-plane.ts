@@ -4,8 +4,8 @@
  *
  *   node bench/control-plane.ts [--agents 200] [--containers 10000] [--calls 300] [--quick]
  *
- * `--quick`: a third of the calls. Calls follow one another, as a monitor's do. Each answer must name every container and
- * come from the agents themselves: one in ten calls is followed by `GET /v1/containers`, in which no host may be stale.
+ * `--quick`: a third of the calls. Calls follow one another. Each answer must name every container; one in ten calls is
+ * followed by `GET /v1/containers`, in which the hosts that did not answer in time are counted.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
