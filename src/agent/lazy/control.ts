@@ -48,7 +48,7 @@ export async function askHydrator(stateDir: string, request: ControlRequest): Pr
     if (failure.success) throw CargoError.fromBody(failure.data);
     return LazyStatus.parse(answer);
   } catch (error) {
-    if (isErrno(error, 'ENOENT', 'ECONNREFUSED', 'ECONNRESET')) return null;
+    if (isErrno(error, 'ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE')) return null;
     throw error;
   } finally {
     socket.destroy();

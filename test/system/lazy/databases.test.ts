@@ -42,8 +42,6 @@ test.each(runners)(
       await armVolume(pair.stateDir);
     }
     const seen = await work;
-    const { waits, phase } = await pair.status();
-    console.log(`${name}: ${bytesMissing} bytes missing, ${waits} waits after the kill, then ${phase}`);
     expect(bytesMissing).toBeGreaterThan(1_000_000);
     expect(seen).toBe(await runner('work', data(plain)));
     expect(seen.split('\n').length).toBeGreaterThan(3);
