@@ -35,7 +35,8 @@ const [agents, containers] = [Number(values.agents), Number(values.containers)];
 const calls = Math.ceil(Number(values.calls) / (values.quick ? 3 : 1));
 
 await using undo = new AsyncDisposableStack();
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, () => void undo.disposeAsync());
+const interruption = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interruption.abort());
 const dataDir = fs.mkdtempSync('/var/tmp/cargo-bench-');
 undo.defer(() => fs.rmSync(dataDir, { recursive: true, force: true }));
 
@@ -106,6 +107,7 @@ async function lineOf(
       else if (seen.length < 20) seen.push(line);
     })
     .on('close', () => found.reject(new Error(`a process ended early: ${seen.join('\n')}`)));
+  interruption.signal.addEventListener('abort', () => found.reject(interruption.signal.reason), { once: true });
   return await found.promise;
 }
 
@@ -121,6 +123,7 @@ async function fetchText(method: 'GET' | 'POST', path: string, body?: unknown): 
     headers: { authorization, ...json },
     body: body === undefined ? null : JSON.stringify(body),
     dispatcher: client,
+    signal: interruption.signal,
   });
   const text = await answer.body.text();
   if (answer.statusCode >= 300) throw new Error(`${path}: HTTP ${answer.statusCode}: ${text}`);

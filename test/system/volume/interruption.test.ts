@@ -90,9 +90,13 @@ test.for(['send', 'receive'] as const)(
     const first = await runProcesses(pair, 1, victim, 40 * MIB);
     expect(first[victim]).toEqual({});
     expect(first[victim === 'send' ? 'receive' : 'send'].code).toBe('PEER_UNREACHABLE');
+    // What was on its way when the side died is lost, as much as sockets and frames hold: up to 20 MiB on a busy machine.
+    const arrived = fs.statSync(join(pair.target, 'zzz-large')).blocks * 512;
+    expect(arrived).toBeGreaterThan(MIB);
     const second = await runProcesses(pair, 1, null);
     expect(second.send.stats).toEqual(second.receive.stats);
-    expect(second.send.stats?.bytes).toBeLessThan(45 * MIB);
+    // The other files, 2 MiB, may come behind it.
+    expect(second.send.stats?.bytes).toBeLessThanOrEqual(64 * MIB - arrived + 3 * MIB);
     expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
   },
 );
