@@ -10,7 +10,7 @@ import { runJob } from '../../../src/agent/volume/channel.ts';
 import type { RoundStats } from '../../../src/agent/volume/index.ts';
 import { receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
 import { socketPair, TreePair } from './rounds.ts';
-import { buildAdversarialTree, snapshot } from './snapshot.ts';
+import { buildAdversarialTree, snapshot, withoutBlocks } from './snapshot.ts';
 
 const MIB = 1 << 20;
 type Outcome = { stats?: RoundStats; code?: string };
@@ -81,6 +81,11 @@ class Relay implements Disposable {
   }
 }
 
+/** On a full disk the large file lies in many pieces, at one side maybe, and the list of them takes a block more. */
+function seen(root: string): string[] {
+  return snapshot(root).flatMap((line) => (line.startsWith('"/zzz-large"') ? withoutBlocks([line]) : [line]));
+}
+
 test.for(['send', 'receive'] as const)(
   'after kill -9 of the %s side in the middle of a file, the next try sends the rest',
   async (victim) => {
@@ -97,7 +102,7 @@ test.for(['send', 'receive'] as const)(
     expect(second.send.stats).toEqual(second.receive.stats);
     // The other files, 2 MiB, may come behind it.
     expect(second.send.stats?.bytes).toBeLessThanOrEqual(64 * MIB - arrived + 3 * MIB);
-    expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
+    expect(seen(pair.target)).toEqual(seen(pair.source));
   },
 );
 
