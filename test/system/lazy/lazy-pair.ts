@@ -90,9 +90,9 @@ export class LazyPair implements AsyncDisposable {
     return null;
   }
 
-  /** SIGKILL, and gone when it returns. */
+  /** SIGKILL, and gone when it returns, or gone before. */
   async kill(pid: number): Promise<void> {
-    process.kill(pid, 'SIGKILL');
+    if (isRunning(pid)) process.kill(pid, 'SIGKILL');
     while (isRunning(pid)) await new Promise((resolve) => setTimeout(resolve, 5));
   }
 

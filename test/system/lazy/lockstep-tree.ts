@@ -65,7 +65,7 @@ async function killMeanwhile(pair: LazyPair, work: Promise<unknown>): Promise<nu
     isOver = true;
   });
   for (; !isOver && kills < 100; kills += 1) {
-    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, 300))]);
+    await Promise.race([over, new Promise((resolve) => setTimeout(resolve, 500))]);
     const hydrator = pair.hydrator();
     if (hydrator === null || isOver) break;
     await pair.kill(hydrator);
