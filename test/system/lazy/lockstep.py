@@ -301,6 +301,13 @@ def attempt(f, side, args):
 
 
 def times_differ(lazy, plain, index):
+    """While the engine writes into a file it shows a new time, until the next hydrator if this one is killed."""
+    limit = time.monotonic() + 30
+    while (late := times_differ_now(lazy, plain, index)) and time.monotonic() < limit: time.sleep(0.01)
+    return late
+
+
+def times_differ_now(lazy, plain, index):
     """Times that were set are old, and equal; all others are new on both sides, and come about together."""
     try: a, b = os.stat(lazy.path(index)).st_mtime_ns, os.stat(plain.path(index)).st_mtime_ns
     except OSError: return None
