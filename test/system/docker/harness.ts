@@ -2,7 +2,7 @@
  * Runs inside a host of the lab: the agent's container part without the agent around it. A test sends one JSON command
  * a line and gets one JSON line back, so it can end a step at any write of the record, as a crash would.
  */
-import { createReadStream, mkdirSync, rmSync } from 'node:fs';
+import { createReadStream, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pino } from 'pino';
@@ -42,11 +42,21 @@ async function answer(command: HarnessCommand): Promise<unknown> {
 async function runStep(command: HarnessCommand & { op: 'step' }, signal: AbortSignal): Promise<unknown> {
   const context = stepContext(command, signal);
   const handler = container.handlers[command.step] as StepHandler<StepName>;
+  if (command.step === 'start') noteCopied(context);
   const output = await handler(context, command.input as never);
   const record = context.record();
   const outcome = { state: 'done', epoch: record.epoch, output, error: null } as const;
   records.set(record.id, { ...record, outcomes: { ...record.outcomes, [command.step]: outcome } });
   return output;
+}
+
+/** What the copy step leaves for each mount when all is copied: the time of it is what counts. */
+function noteCopied(context: StepContext): void {
+  for (const { index } of context.record().target?.mountPaths ?? []) {
+    const state = join(context.directory, `mount-${index}`);
+    mkdirSync(state, { recursive: true });
+    writeFileSync(join(state, 'target.json'), '{}', { flag: 'a' });
+  }
 }
 
 function stepContext(command: HarnessCommand & { op: 'step' }, signal: AbortSignal): StepContext {

@@ -63,7 +63,7 @@ test('a file that changes during the final copy is an error that names it', asyn
   const path = join(pair.source, 'log');
   fs.writeFileSync(path, Buffer.alloc(4 << 20, 'x'));
   await using writer = new Helper(
-    "import sys\nf = open(sys.argv[1], 'ab', 0)\nsys.stdin.readline(); print('on')\nwhile True: f.write(b'line')",
+    "import select, sys\nf = open(sys.argv[1], 'ab', 0)\nsys.stdin.readline(); print('on')\nwhile not select.select([sys.stdin], [], [], 0)[0]: f.write(b'line')",
     path,
   );
   await writer.ask('go');
@@ -76,7 +76,7 @@ test('a file that changes during the final copy is an error that names it', asyn
 
 /** Does everything to a few names that a file system can, stores through mappings included, until it is ended. */
 const churn = `
-import mmap, os, random, subprocess, sys
+import mmap, os, random, select, subprocess, sys
 os.chdir(sys.argv[1]); rnd = random.Random(int(sys.argv[2]))
 sys.stdin.readline(); print('on')
 mappings = []
@@ -88,7 +88,7 @@ def store(p):
         if len(mappings) > 20: mappings.pop(rnd.randrange(20)).close()
         mappings.append(mmap.mmap(fd, 0))
     finally: os.close(fd)
-while True:
+while not select.select([sys.stdin], [], [], 0)[0]:
     for m in mappings:
         if rnd.randint(0, 3) == 0:
             at = rnd.randrange(len(m))

@@ -14,13 +14,13 @@ import { snapshot } from './snapshot.ts';
 
 /** Swaps directory and symlink, file and symlink, file and FIFO, and takes a directory deeper and back, without end. */
 const swapper = `
-import os, sys
+import os, select, sys
 os.chdir(sys.argv[1]); sys.stdin.readline(); print('on')
 def swap(a, b):
     try:
         os.rename(a, 'aside'); os.rename(b, a); os.rename('aside', b)
     except OSError: pass
-while True:
+while not select.select([sys.stdin], [], [], 0)[0]:
     for a, b in (('dir', 'link'), ('file', 'file-link'), ('piped', 'pipe')): swap(a, b)
     try:
         os.rename('wander', 'deep/er/wander'); os.rename('deep/er/wander', 'wander')
