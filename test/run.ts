@@ -1,10 +1,11 @@
 /**
- * Runs every test and prints `N passed, N failed, N skipped` as its last line. A test that is skipped must stand on the
- * committed list test/skips.json with the feature that is missing; anything else skipped is a failure. So is what the
- * tests leave in the directory for temporary files, which is one of their own.
+ * Runs every test, those that wait for Docker hosts beside those that keep a processor busy, and prints
+ * `N passed, N failed, N skipped` as its last line. A test that is skipped must stand on the committed list test/skips.json
+ * with the feature that is missing; anything else skipped is a failure. So is what the tests leave in the directory for
+ * temporary files, which is one of their own.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
@@ -21,23 +22,46 @@ const Results = z.object({
 });
 const Skips = z.array(z.object({ test: z.string(), missingFeature: z.string().min(1) }));
 
+/** Each runs beside the others, with what it prints shown when it has ended. */
+const GROUPS = [
+  ['--project', 'lab', '--project', 'hosts'],
+  ['--project', 'unit', '--project', 'kernel'],
+];
+
+type Run = { report: string; status: number };
+
 const root = join(import.meta.dirname, '..');
 const scratch = mkdtempSync(join(tmpdir(), 'cargo-test-'));
-const report = join(scratch, 'results.json');
 const temporary = join(scratch, 'tmp');
 mkdirSync(temporary);
-const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...process.argv.slice(2)];
-const run = spawnSync(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), ...args], {
-  cwd: root,
-  stdio: 'inherit',
-  env: { ...process.env, TMPDIR: temporary },
-});
-const failures = summarise();
+// Ctrl-C reaches the runs too: they take their labs down first.
+process.on('SIGINT', () => undefined);
+const asked = process.argv.slice(2);
+const groups = asked.length > 0 ? [asked] : GROUPS;
+const runs = await Promise.all(groups.map(runVitest));
+const failures = summarise(runs);
 rmSync(scratch, { recursive: true, force: true });
-process.exitCode = failures === 0 && run.status === 0 ? 0 : 1;
+process.exitCode = failures === 0 && runs.every(({ status }) => status === 0) ? 0 : 1;
 
-function summarise(): number {
-  const { testResults } = Results.parse(JSON.parse(readFileSync(report, 'utf8')));
+/** The first group is shown as it goes, so that something is seen to happen. */
+async function runVitest(group: readonly string[], index: number): Promise<Run> {
+  const report = join(scratch, `results-${index}.json`);
+  const args = ['run', '--reporter=default', '--reporter=json', `--outputFile.json=${report}`, ...group];
+  const child = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), ...args], {
+    cwd: root,
+    stdio: index === 0 ? 'inherit' : ['ignore', 'pipe', 'pipe'],
+    env: { ...process.env, TMPDIR: temporary },
+  });
+  const printed: Buffer[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream?.on('data', (piece: Buffer) => printed.push(piece));
+  const status = await new Promise<number>((resolve) => child.once('close', (code) => resolve(code ?? 1)));
+  process.stdout.write(Buffer.concat(printed));
+  return { report, status };
+}
+
+function summarise(ended: readonly Run[]): number {
+  const reports = ended.map(({ report }) => report).filter((report) => existsSync(report));
+  const testResults = reports.flatMap((report) => Results.parse(JSON.parse(readFileSync(report, 'utf8'))).testResults);
   const tests = testResults.flatMap((file) => file.assertionResults);
   const allowed = new Set(
     Skips.parse(JSON.parse(readFileSync(join(root, 'test/skips.json'), 'utf8'))).map(({ test }) => test),
@@ -51,7 +75,8 @@ function summarise(): number {
   for (const { fullName } of unlisted) console.error(`skipped, but not listed in test/skips.json: ${fullName}`);
   for (const { name, message } of brokenFiles) console.error(`test file could not run: ${name}: ${message ?? ''}`);
   for (const name of left) console.error(`left behind in the directory for temporary files: ${name}`);
-  const outside = failed + brokenFiles.length === 0 && run.status !== 0 && unlisted.length === 0 ? 1 : 0;
+  const outside =
+    failed + brokenFiles.length + unlisted.length === 0 && ended.some(({ status }) => status !== 0) ? 1 : 0;
   const total = failed + unlisted.length + brokenFiles.length + left.length + outside;
   console.log(`${passed} passed, ${total} failed, ${skipped.length - unlisted.length} skipped`);
   return total;
