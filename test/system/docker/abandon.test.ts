@@ -94,10 +94,19 @@ test('a container that ends at the target says why, and is cleared away with wha
 
 test.each([
   ['false', 'is unhealthy'],
-  ['sleep 8', 'was not healthy within 3000 ms'],
+  ['sleep 60', 'was not healthy within 3000 ms'],
 ])('a container whose health check is `%s` at the target fails and is cleared away', async (check, expected) => {
   const { target } = pair;
-  const health = ['--health-cmd', `echo so it is; ${check}`, '--health-interval', '1s', '--health-retries', '1'];
+  const health = [
+    '--health-cmd',
+    `echo so it is; ${check}`,
+    '--health-interval',
+    '1s',
+    '--health-retries',
+    '1',
+    '--health-timeout',
+    '5s',
+  ];
   const move = await begun(...health, IMAGE, ...WAITING);
   await stage(move);
   await expect(target.step(move.id, 'start', { healthTimeoutMs: 3000 })).rejects.toMatchObject({
