@@ -13,9 +13,9 @@ test('a tree is measured in entries and allocated bytes, hard links once, holes 
   fs.linkSync(join(pair.source, 'dir/file'), join(pair.source, 'link'));
   fs.writeFileSync(join(pair.source, 'sparse'), '');
   fs.truncateSync(join(pair.source, 'sparse'), 1 << 30);
-  expect(await measureTree({ path: pair.source, isFile: false }, signal())).toEqual({ files: 4, bytes: 102_400 });
+  expect(await measureTree({ path: pair.source, isFile: false }, signal())).toMatchObject({ files: 4, bytes: 102_400 });
   const file = { path: join(pair.source, 'link'), isFile: true };
-  expect(await measureTree(file, signal())).toEqual({ files: 1, bytes: 102_400 });
+  expect(await measureTree(file, signal())).toMatchObject({ files: 1, bytes: 102_400 });
 });
 
 test('what is no directory is told with its path', async () => {
