@@ -76,7 +76,9 @@ test('killed again and again while processes read and write, nothing is lost', a
   writer.stdout.on('data', (text: Buffer) => {
     log += text.toString();
   });
-  const ended = once(writer, 'close');
+  using _ = { [Symbol.dispose]: () => void writer.kill('SIGKILL') };
+  const ended = once(writer, 'close', { signal: AbortSignal.timeout(120_000) });
+  ended.catch(() => undefined);
   for (let kill = 0; kill < 4; kill += 1) {
     await delay(150);
     const hydrator = pair.hydrator();
