@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { z } from 'zod';
 
 const Results = z.object({
@@ -16,10 +16,13 @@ const Results = z.object({
       name: z.string(),
       status: z.string(),
       message: z.string().optional(),
-      assertionResults: z.array(z.object({ fullName: z.string(), status: z.string() })),
+      assertionResults: z.array(
+        z.object({ fullName: z.string(), status: z.string(), failureMessages: z.array(z.string()).nullish() }),
+      ),
     }),
   ),
 });
+type TestResult = z.infer<typeof Results>['testResults'][number]['assertionResults'][number];
 const Skips = z.array(z.object({ test: z.string(), missingFeature: z.string().min(1) }));
 
 /** Each runs beside the others, with what it prints shown when it has ended. */
@@ -27,6 +30,8 @@ const GROUPS = [
   ['--project', 'lab', '--project', 'hosts'],
   ['--project', 'unit', '--project', 'kernel'],
 ];
+
+const LINES_OF_A_FAILURE = 6;
 
 type Run = { report: string; status: number };
 
@@ -59,6 +64,14 @@ async function runVitest(group: readonly string[], index: number): Promise<Run> 
   return { report, status };
 }
 
+/** Once more at the very end, where the log of a machine that shows little of it still has them. */
+function sayFailed(file: string, results: readonly TestResult[]): void {
+  for (const { fullName, failureMessages } of results.filter(({ status }) => status === 'failed')) {
+    const reason = (failureMessages ?? []).join('\n').split('\n').slice(0, LINES_OF_A_FAILURE).join('\n    ');
+    console.error(`failed: ${file}: ${fullName}\n    ${reason}`);
+  }
+}
+
 function summarise(ended: readonly Run[]): number {
   const reports = ended.map(({ report }) => report).filter((report) => existsSync(report));
   const testResults = reports.flatMap((report) => Results.parse(JSON.parse(readFileSync(report, 'utf8'))).testResults);
@@ -72,6 +85,7 @@ function summarise(ended: readonly Run[]): number {
   const unlisted = skipped.filter(({ fullName }) => !allowed.has(fullName));
   const brokenFiles = testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
   const left = readdirSync(temporary);
+  for (const { name, assertionResults } of testResults) sayFailed(relative(root, name), assertionResults);
   for (const { fullName } of unlisted) console.error(`skipped, but not listed in test/skips.json: ${fullName}`);
   for (const { name, message } of brokenFiles) console.error(`test file could not run: ${name}: ${message ?? ''}`);
   for (const name of left) console.error(`left behind in the directory for temporary files: ${name}`);

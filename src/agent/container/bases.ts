@@ -5,6 +5,14 @@ import { moveOnce } from './gate.ts';
 import { exists } from './host-paths.ts';
 import { updateTarget } from './records.ts';
 
+/** Data of a mount that is left on this host. */
+export function baseOf(
+  { kind, name, anonymous, destinations }: DataMount,
+  left: Pick<Base, 'dataPath' | 'migrationId' | 'containerId' | 'containerName'>,
+): Base {
+  return { kind, name, anonymous, destinations, ...left };
+}
+
 /**
  * What Cargo left here of this mount's data when the container was moved away, or null. Anonymous volumes are known by
  * the container's name and the destination, because their names change with every move.

@@ -4,6 +4,7 @@ import type { Base, ContainerDefinition } from '../../api/container-definition.t
 import { reach } from '../../faults/reach.ts';
 import { type ContainerInspect, DEFAULT_STOP_SECONDS, type Engine } from '../docker/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { baseOf } from './bases.ts';
 import { movedName } from './definition-parts.ts';
 import { closeGate, gateMoves } from './gate.ts';
 import { definitionOf, type Frozen, updateSource } from './records.ts';
@@ -109,14 +110,8 @@ function notStopping(name: string, { Config }: ContainerInspect): string {
 
 /** Where each data mount stands now: volumes aside, bind mounts in their place. */
 function basesOf(definition: ContainerDefinition, frozen: Frozen, migrationId: string): Base[] {
-  return definition.mounts.map((mount) => ({
-    kind: mount.kind,
-    name: mount.name,
-    dataPath: frozen.movedAside.find((move) => move.from === mount.path)?.to ?? mount.path,
-    destinations: mount.destinations,
-    anonymous: mount.anonymous,
-    migrationId,
-    containerId: definition.id,
-    containerName: definition.name,
-  }));
+  return definition.mounts.map((mount) => {
+    const dataPath = frozen.movedAside.find((move) => move.from === mount.path)?.to ?? mount.path;
+    return baseOf(mount, { dataPath, migrationId, containerId: definition.id, containerName: definition.name });
+  });
 }

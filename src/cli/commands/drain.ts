@@ -23,8 +23,20 @@ type Options = {
   force?: true;
 };
 
-/** One container of the host: where it can go, and what came of it. `plan` is of the target that was chosen, or the last. */
-type Move = { container: string; plan: Plan | null; migration: Migration | null; error: Failure | null };
+/**
+ * One container of the host: where it can go, and what came of it. `plan` is of the target that was chosen, or the last;
+ * `refusal` is why there is none, as for a container that a migration holds.
+ */
+type Move = {
+  container: string;
+  plan: Plan | null;
+  refusal: Failure | null;
+  migration: Migration | null;
+  error: Failure | null;
+};
+
+/** What is said of one container, and stands in the way of no other. */
+const ofOneContainer: ReadonlySet<string> = new Set(['MIGRATION_EXISTS', 'CONTAINER_NOT_FOUND', 'BLOCKED']);
 
 export function drainCommand(terminal: Terminal): Command {
   return new Command('drain')
@@ -44,6 +56,7 @@ export function drainCommand(terminal: Terminal): Command {
 async function drain(session: Session, reference: string, options: Options): Promise<void> {
   const { client, output } = session;
   const host = await api.host(client, reference);
+  for (const target of options.to) await api.host(client, target);
   const moves: Move[] = [];
   for (const container of await containersToMove(session, host)) {
     moves.push(await planMove(session, host, container, options));
@@ -70,10 +83,16 @@ async function containersToMove({ client }: Session, host: Host): Promise<Contai
 
 /** The first target without a blocker. */
 async function planMove(session: Session, host: Host, container: ContainerSummary, options: Options): Promise<Move> {
-  const move: Move = { container: nameOf(container), plan: null, migration: null, error: null };
+  const move: Move = { container: nameOf(container), plan: null, refusal: null, migration: null, error: null };
   for (const target of options.to) {
-    move.plan = await api.plan(session.client, moveRequest(host, container.Id, target, options));
-    if (!move.plan.blocked) return move;
+    try {
+      move.plan = await api.plan(session.client, moveRequest(host, container.Id, target, options));
+      if (!move.plan.blocked) return move;
+    } catch (thrown) {
+      if (!(thrown instanceof CargoError) || !ofOneContainer.has(thrown.code)) throw thrown;
+      const { code, message, details } = thrown;
+      move.refusal = { code, message, details };
+    }
   }
   return move;
 }
@@ -127,14 +146,14 @@ function drainText(host: Host, moves: readonly Move[]): string {
     resultText(plan, migration, error),
     migration === null || migration.downtimeMs === null ? '-' : formatDuration(migration.downtimeMs),
   ]);
-  const blockers = moves.flatMap(({ container, plan }) =>
-    plan?.blocked === false
-      ? []
-      : (plan?.findings ?? [])
-          .filter(({ level }) => level === 'blocker')
-          .map((finding) => `${printable(`${container}:${findingLine(finding)}`)}\n`),
-  );
-  return table(['CONTAINER', 'TO', 'DATA', 'RESULT', 'DOWNTIME'], rows) + blockers.join('');
+  const reasons = moves.filter(({ plan }) => plan?.blocked !== false).flatMap(reasonsAgainst);
+  return table(['CONTAINER', 'TO', 'DATA', 'RESULT', 'DOWNTIME'], rows) + reasons.join('');
+}
+
+function reasonsAgainst({ container, plan, refusal }: Move): string[] {
+  const blockers = (plan?.findings ?? []).filter(({ level }) => level === 'blocker').map(findingLine);
+  const refused = refusal === null ? [] : [`  ${refusal.message} [${refusal.code}]`];
+  return [...blockers, ...refused].map((line) => `${printable(`${container}:${line}`)}\n`);
 }
 
 function resultText(plan: Plan | null, migration: Migration | null, error: Failure | null): string {

@@ -2,9 +2,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Failure, Migration, Phase, Round } from '../../api/migration.ts';
-import { beyondRetry, type DriverPorts, Hands, ON_THE_WAY_BACK } from './hands.ts';
+import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK } from './hands.ts';
 import { healthLimitMs } from './health-limit.ts';
-import type { LiveProgress } from './live-progress.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
 import { isTimeToSwitch } from './rounds.ts';
 
@@ -19,20 +18,11 @@ const RECHECK_MS = 1_000;
  */
 export class Driver {
   readonly #ports: DriverPorts;
-  readonly #id: string;
-  readonly #live: LiveProgress;
   readonly #hands: Hands;
 
-  constructor(
-    ports: DriverPorts,
-    id: string,
-    live: LiveProgress,
-    signals: { cancel: AbortSignal; shutdown: AbortSignal },
-  ) {
+  constructor(ports: DriverPorts, hands: Hands) {
     this.#ports = ports;
-    this.#id = id;
-    this.#live = live;
-    this.#hands = new Hands(ports, id, live, signals);
+    this.#hands = hands;
   }
 
   /** Returns when the migration is out of the server's hands: copied, rolled back or failed. Throws when the server stops. */
@@ -49,7 +39,7 @@ export class Driver {
       this.#hands.shutdown.throwIfAborted();
       const error = this.#hands.signal.aborted ? CargoError.from(this.#hands.signal.reason) : CargoError.from(thrown);
       if (beyondRetry.has(error.code)) throw error;
-      this.#ports.log.warn({ migration: this.#id, code: error.code, err: error }, 'migration is rolled back');
+      this.#ports.log.warn({ migration: this.#hands.id, code: error.code, err: error }, 'migration is rolled back');
       const failure: Failure = { code: error.code, message: error.message, details: error.details };
       await this.#hands.update({ undoing: failure, activity: 'rolling back' });
       await this.#undo(failure);
@@ -95,7 +85,6 @@ export class Driver {
     const last = migration.rounds.at(-1);
     if (last?.final !== true) await this.#copy(migration.rounds.length + 1, true, limits.patienceMs);
     this.#hands.signal.throwIfAborted();
-    await this.#hands.note('starting at the target');
     const healthTimeoutMs = healthLimitMs(migration.definition);
     const copyingMs = Date.now() - frozenAtMs;
     const { startMs } = await this.#start(healthTimeoutMs);
@@ -108,7 +97,7 @@ export class Driver {
    */
   async #start(healthTimeoutMs: number): Promise<StepOutput<'start'>> {
     const startSentAt = (await this.#hands.get()).startSentAt ?? new Date().toISOString();
-    await this.#hands.update({ startSent: true, startSentAt });
+    await this.#hands.update({ startSent: true, startSentAt, activity: 'starting at the target' });
     const limits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };
     return this.#hands.atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
@@ -131,7 +120,8 @@ export class Driver {
   }
 
   async #copy(round: number, final: boolean, patienceMs: number): Promise<void> {
-    await this.#hands.note(final ? 'copying the last changes' : `copying, round ${round}`);
+    // Before the last round this was written with the freeze: each write is durable, and now it is downtime.
+    if (!final) await this.#hands.note(`copying, round ${round}`);
     const { bwlimit } = await this.#hands.get();
     const startedMs = Date.now();
     const output = await this.#hands.atTarget('copy', `copy-${round}`, { round, final, bwlimit }, { patienceMs });
@@ -150,7 +140,7 @@ export class Driver {
       files: whole(output.totalFiles),
       bytes: whole(output.totalBytes),
     });
-    this.#live.clear();
+    this.#hands.live.clear();
   }
 
   /**
@@ -221,12 +211,12 @@ export class Driver {
   /** The target is the container's home if it is well there: then the way is forward. */
   async #hasStartedAfterAll(healthTimeoutMs: number): Promise<boolean> {
     const { epoch, frozenAtMs } = await this.#hands.update({ epoch: (await this.#hands.get()).epoch + 1 });
-    this.#ports.log.info({ migration: this.#id, epoch }, 'the target had started: going on');
+    this.#ports.log.info({ migration: this.#hands.id, epoch }, 'the target had started: going on');
     try {
       await this.#start(healthTimeoutMs);
     } catch (error) {
       this.#hands.shutdown.throwIfAborted();
-      this.#ports.log.warn({ migration: this.#id, err: error }, 'the container that had started is not well');
+      this.#ports.log.warn({ migration: this.#hands.id, err: error }, 'the container that had started is not well');
       await delay(RECHECK_MS, undefined, { signal: this.#hands.shutdown });
       return false;
     }

@@ -49,8 +49,8 @@ export const AFTERWARDS: StepLimits = { ...ON_THE_WAY_BACK, quiet: true };
 /** One migration that is driven: its record, and the commands to its two agents. */
 export class Hands {
   readonly #ports: DriverPorts;
-  readonly #id: string;
-  readonly #live: LiveProgress;
+  readonly id: string;
+  readonly live: LiveProgress;
   /** Aborted by a cancel (reason: CargoError CANCELLED) or when the server stops (any other reason). */
   readonly signal: AbortSignal;
   /** Aborted only when the server stops: a roll-back can't be cancelled. */
@@ -63,18 +63,18 @@ export class Hands {
     signals: { cancel: AbortSignal; shutdown: AbortSignal },
   ) {
     this.#ports = ports;
-    this.#id = id;
-    this.#live = live;
+    this.id = id;
+    this.live = live;
     this.signal = AbortSignal.any([signals.cancel, signals.shutdown]);
     this.shutdown = signals.shutdown;
   }
 
   get(): Promise<StoredMigration> {
-    return this.#ports.migrations.get(this.#id);
+    return this.#ports.migrations.get(this.id);
   }
 
   update(change: Partial<StoredMigration>): Promise<StoredMigration> {
-    return this.#ports.migrations.update(this.#id, change);
+    return this.#ports.migrations.update(this.id, change);
   }
 
   async note(activity: string): Promise<void> {
@@ -106,18 +106,18 @@ export class Hands {
         const host = await this.#ports.hosts.get(hostId);
         const request = { key, step, epoch, input };
         const onProgress = (progress: Parameters<LiveProgress['record']>[0]): void => {
-          if (COPY_KEY.test(key)) this.#live.record(progress);
+          if (COPY_KEY.test(key)) this.live.record(progress);
           void this.#notifyLive();
         };
-        return this.#ports.agents.step(host, this.#id, request, { signal, onProgress });
+        return this.#ports.agents.step(host, this.id, request, { signal, onProgress });
       },
       {
         forMs: limits.patienceMs,
         signal,
         ...(limits.untilDone === true ? { mayPass: (error) => !isFinal(error) } : {}),
         onRetry: async (error) => {
-          this.#ports.log.warn({ migration: this.#id, step, code: error.code, err: error }, 'step is tried again');
-          this.#live.clear();
+          this.#ports.log.warn({ migration: this.id, step, code: error.code, err: error }, 'step is tried again');
+          this.live.clear();
           const { epoch } = await this.get();
           const activity = limits.quiet === true ? {} : { activity: `waiting: ${error.message}` };
           await this.update({ epoch: epoch + 1, ...activity });
@@ -127,8 +127,8 @@ export class Hands {
   }
 
   async #notifyLive(): Promise<void> {
-    const migration = await this.#ports.migrations.find(this.#id);
-    if (migration !== null) this.#ports.migrations.notify(this.#live.overlay(toView(migration)));
+    const migration = await this.#ports.migrations.find(this.id);
+    if (migration !== null) this.#ports.migrations.notify(this.live.overlay(toView(migration)));
   }
 
   /** Nothing waits for it: an agent that is away forgets the migration when it is back. */
@@ -146,12 +146,12 @@ export class Hands {
   async #forgetAt(hostId: string): Promise<void> {
     const isGone = ({ code }: CargoError): boolean => removed.has(code) || beyondRetry.has(code);
     const ask = async (): Promise<void> => {
-      await this.#ports.agents.forget(await this.#ports.hosts.get(hostId), this.#id, this.shutdown);
+      await this.#ports.agents.forget(await this.#ports.hosts.get(hostId), this.id, this.shutdown);
     };
     const limits = { forMs: Number.POSITIVE_INFINITY, signal: this.shutdown };
     await retrying(ask, { ...limits, mayPass: (error) => !isGone(error) }).catch((thrown: unknown) => {
       this.shutdown.throwIfAborted();
-      this.#ports.log.info({ migration: this.#id, hostId, err: thrown }, 'agent keeps its record of a migration');
+      this.#ports.log.info({ migration: this.id, hostId, err: thrown }, 'agent keeps its record of a migration');
     });
   }
 }

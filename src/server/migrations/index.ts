@@ -18,7 +18,7 @@ import { forgetRestore, wasRestored } from '../store/restored.ts';
 import type { Store } from '../store/store.ts';
 import { Driver } from './driver.ts';
 import { completeMigration } from './failover.ts';
-import { DEFAULT_PATIENCE, type Patience } from './hands.ts';
+import { DEFAULT_PATIENCE, Hands, type Patience } from './hands.ts';
 import { Holds } from './holds.ts';
 import { HostUse } from './host-use.ts';
 import { LiveProgress } from './live-progress.ts';
@@ -86,7 +86,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     const cancel = new AbortController();
     const halt = new AbortController();
     const stop = AbortSignal.any([shutdown.signal, halt.signal]);
-    const driver = new Driver(ports, id, live, { cancel: cancel.signal, shutdown: stop });
+    const driver = new Driver(ports, new Hands(ports, id, live, { cancel: cancel.signal, shutdown: stop }));
     const done = driver
       .run()
       .catch((error: unknown) => {

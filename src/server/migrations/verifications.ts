@@ -16,10 +16,9 @@ export class Verifications {
 
   /** @throws CargoError WRONG_PHASE, MIGRATION_NOT_FOUND */
   async begin(id: string): Promise<StoredMigration> {
-    this.refuseWhileRunning(id);
     const { migrations } = this.#ports;
     const before = await migrations.get(id);
-    if (before.phase !== 'copied') throw nothingToCompare(before);
+    if (before.phase !== 'copied' || before.completing) throw nothingToCompare(before);
     this.refuseWhileRunning(id);
     const stop = new AbortController();
     const running: Running = { stop, done: Promise.resolve() };
