@@ -1,4 +1,4 @@
-import { statfsSync } from 'node:fs';
+import { ftruncateSync, statfsSync } from 'node:fs';
 import { type Range, unwrittenRanges } from '../../linux/extents.ts';
 import { punchHole, reserve } from '../../linux/sparse.ts';
 import { XATTR_MAX_BYTES } from '../../linux/xattr.ts';
@@ -35,13 +35,16 @@ export function setReserved(fd: number, packed: Buffer, size: number): void {
     if (!Number.isSafeInteger(offset + length) || length === 0) throw violation('a range is impossible');
     wanted.push({ offset, length });
   }
-  for (const range of unwrittenRanges(fd)) freeOutside(fd, range, wanted, size);
+  const ranges = unwrittenRanges(fd);
+  for (const range of ranges) freeOutside(fd, range, wanted, size);
+  // Holes can't be punched behind the end; a truncation to the size that it has gives back all that lies there.
+  if (ranges.some(({ offset, length }) => offset + length > contentEnd(size))) ftruncateSync(fd, size);
   for (const { offset, length } of wanted) if (!reserve(fd, offset, length)) return;
 }
 
 function reservedRanges(fd: number, size: number): Range[] {
   let ranges = unwrittenRanges(fd);
-  const end = Math.ceil(size / PAGE_BYTES) * PAGE_BYTES;
+  const end = contentEnd(size);
   const last = ranges.at(-1);
   // XFS reserves room behind files that grow by itself, and takes it back again.
   if (last !== undefined && last.offset + last.length > end && isXfs(fd)) {
@@ -50,6 +53,11 @@ function reservedRanges(fd: number, size: number): Range[] {
       .filter(({ length }) => length > 0);
   }
   return ranges.slice(0, MAX_RANGES);
+}
+
+/** Where the last page of the content ends. */
+function contentEnd(size: number): number {
+  return Math.ceil(size / PAGE_BYTES) * PAGE_BYTES;
 }
 
 function isXfs(fd: number): boolean {

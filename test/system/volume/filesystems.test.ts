@@ -45,3 +45,13 @@ test.for(['xfs', 'btrfs'])('one of everything arrives on %s as it is, also after
   await back.round();
   expect(snapshot(pair.source)).toEqual(snapshot(pair.target));
 });
+
+/** Not on XFS, which reserves room there by itself and takes it back: it isn't compared there. */
+test.for(['ext4', 'btrfs'])('room behind the end that only the target has is given back on %s', async (type) => {
+  using pair = new TreePair(mountNew(type));
+  fs.writeFileSync(join(pair.target, 'grown'), '');
+  execFileSync('fallocate', ['--keep-size', '--offset', '20739', '--length', '48894', join(pair.target, 'grown')]);
+  fs.writeFileSync(join(pair.source, 'grown'), Buffer.alloc(65_537, 1));
+  await pair.round({ final: true });
+  expect(snapshot(pair.target)).toEqual(snapshot(pair.source));
+});
