@@ -1,12 +1,13 @@
 # make setup   what a fresh Debian machine needs (idempotent)     make demo    the main job on two real Docker hosts
 # make test    every test                                         make lint    format, lint and type check
 # make bench   speed and memory beside the peers                  make package a tarball for real hosts, in dist/
+# make storms  faults at moments that nobody chose (STORMS=50; SEED=1000)
 # make faults  a fault at each step of a migration (ONLY='freeze/*'; EVERY_POINT=1; goes on where it was interrupted)
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup demo test test-unit lint bench faults package openapi clean
+.PHONY: setup demo test test-unit lint bench faults package openapi clean storms
 setup:
 	@lab/setup
 
@@ -27,6 +28,9 @@ bench: setup
 
 faults: setup
 	@$(NODE) faults/run.ts --only '$(ONLY)' $(if $(EVERY_POINT),--every-point)
+
+storms: setup
+	@$(NODE) faults/run.ts --storms $(or $(STORMS),50) $(if $(SEED),--seed $(SEED))
 
 package: setup
 	@packaging/build

@@ -74,7 +74,7 @@ export class Bench implements AsyncDisposable {
     return stdout.trim();
   }
 
-  server(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+  server(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
     return callServer(this.lab, method, path, body);
   }
 

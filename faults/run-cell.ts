@@ -1,17 +1,16 @@
 import { z } from 'zod';
 import { waitUntil } from '../lab/index.ts';
-import { CargoError } from '../src/api/cargo-error.ts';
-import { Migration, type Phase } from '../src/api/migration.ts';
+import { Migration } from '../src/api/migration.ts';
 import type { Bench } from './bench.ts';
 import { Client } from './client.ts';
 import { doom, undoom } from './doom.ts';
 import { type Holdings, leftAfterMove, leftAfterRollBack, lookAt } from './leftovers.ts';
 import type { Cell } from './matrix.ts';
 import { CONTAINER, type HostName, IMAGE, VOLUME } from './names.ts';
+import { complete, settle } from './settle.ts';
 import { type Roles, strike } from './strike.ts';
 
 const REACHED_MS = 120_000;
-const SETTLED_MS = 300_000;
 const CLEARED_MS = 60_000;
 
 export const CellResult = z.object({
@@ -27,12 +26,26 @@ export const CellResult = z.object({
 });
 export type CellResult = z.infer<typeof CellResult>;
 
-/** Strikes once in one migration, waits until all has settled, and judges. Never throws: what goes wrong is a fault. */
-export async function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
+/** What is tried: a name, where it strikes, and the migration with all that is done to it, until nothing moves any more. */
+export type Trial = {
+  name: string;
+  point: string;
+  isDoomed: boolean;
+  migrate: (roles: Roles) => Promise<Migration>;
+};
+
+/** Strikes once in one migration, waits until all has settled, and judges. */
+export function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
+  const { name, point, isDoomed } = cell;
+  return runTrial(bench, { name, point, isDoomed, migrate: (roles) => strikeInMigration(bench, cell, roles) });
+}
+
+/** Judges what is left of a migration. Never throws: what goes wrong is a fault. */
+export async function runTrial(bench: Bench, trial: Trial): Promise<CellResult> {
   const began = performance.now();
-  const result: CellResult = { cell: cell.name, point: cell.point, ended: '', pauseMs: 0, tookMs: 0, faults: [] };
+  const result: CellResult = { cell: trial.name, point: trial.point, ended: '', pauseMs: 0, tookMs: 0, faults: [] };
   try {
-    await judge(bench, cell, result);
+    await judge(bench, trial, result);
   } catch (error) {
     result.faults.push(saidBy(error));
   }
@@ -40,21 +53,21 @@ export async function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
   return result;
 }
 
-async function judge(bench: Bench, cell: Cell, result: CellResult): Promise<void> {
+async function judge(bench: Bench, trial: Trial, result: CellResult): Promise<void> {
   const roles: Roles = { source: bench.home, target: bench.away };
   await bench.shell(roles.target, `docker rmi ${IMAGE} >/dev/null 2>&1 || true`);
   bench.stops.clear();
   bench.recorder.forget();
   const before = await lookAt(bench);
   using client = await Client.start(bench);
-  const migration = await strikeInMigration(bench, cell, roles);
+  const migration = await trial.migrate(roles);
   result.ended = migration.phase;
   const hasMoved = migration.phase === 'completed';
   if (hasMoved) bench.home = roles.target;
   const judges = [
     () => client.verdict(bench.home),
     () => bench.recorder.verdict(),
-    () => (cell.isDoomed ? undoom(bench, roles.target) : Promise.resolve()).then(() => []),
+    () => (trial.isDoomed ? undoom(bench, roles.target) : Promise.resolve()).then(() => []),
     () => leftovers(bench, migration.id, { before, roles, hasMoved }, result),
   ];
   for (const ask of judges) result.faults.push(...(await ask().catch((error: unknown) => [saidBy(error)])));
@@ -89,40 +102,6 @@ async function strikeInMigration(bench: Bench, cell: Cell, roles: Roles): Promis
   if (settled.phase !== 'copied' && settled.phase !== 'completed') return settled;
   if (!isAfter) await complete(bench, id, false);
   return complete(bench, id, true);
-}
-
-const settledPhases: readonly Phase[] = ['copied', 'completed', 'rolled-back', 'failed'];
-
-async function settle(bench: Bench, id: string): Promise<Migration> {
-  let last = 'nothing was heard of it';
-  const look = async (): Promise<Migration | undefined> => {
-    const migration = await bench.server('GET', `/v1/migrations/${id}`).then(
-      (answer) => Migration.parse(answer),
-      () => undefined, // the server is away: that is what is tested
-    );
-    if (migration !== undefined) last = `${migration.phase}, ${migration.activity}`;
-    return migration !== undefined && settledPhases.includes(migration.phase) ? migration : undefined;
-  };
-  return waitUntil('the migration has ended', SETTLED_MS, look, 100).catch((error: Error) => {
-    throw new Error(`${error.message} (${last})`);
-  });
-}
-
-/** As an operator would: again and again until it is done. */
-async function complete(bench: Bench, id: string, cleanup: boolean): Promise<Migration> {
-  let last: unknown;
-  const call = async (): Promise<Migration | undefined> => {
-    try {
-      return Migration.parse(await bench.server('POST', `/v1/migrations/${id}/failover`, { cleanup }));
-    } catch (error) {
-      last = error;
-      if (error instanceof CargoError && !error.handling.retry) throw error;
-      return undefined;
-    }
-  };
-  return waitUntil('the migration is completed', SETTLED_MS, call, 200).catch((error: Error) => {
-    throw new Error(`${error.message}: ${last instanceof Error ? last.message : ''}`);
-  });
 }
 
 /** What a target that was away keeps is cleared when it is back: that has a limit too. */

@@ -36,6 +36,14 @@ export async function strike(bench: Bench, fault: FaultName, roles: Roles, letGo
   await heal();
 }
 
+/** Strikes for so long. */
+export async function strikeFor(bench: Bench, fault: FaultName, roles: Roles, lastsMs: number): Promise<void> {
+  const { act, heal } = strikeOf(bench, fault, roles);
+  await act();
+  await delay(lastsMs);
+  await heal();
+}
+
 function strikeOf(bench: Bench, fault: FaultName, { source, target }: Roles): Strike {
   switch (fault) {
     case 'server-kill':

@@ -17,7 +17,12 @@ export function adminToken(lab: Lab): string {
 }
 
 /** Calls the lab's server as its administrator. @throws CargoError with the server's own code, or SERVER_UNREACHABLE. */
-export async function callServer(lab: Lab, method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+export async function callServer(
+  lab: Lab,
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<unknown> {
   const token = adminToken(lab);
   const agent = new Agent({ connect: { ca: readFileSync(caFile(lab)), timeout: 3000 } });
   try {
