@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
+import { addAbortSignal, type Duplex } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
@@ -20,14 +20,15 @@ const RoundQuery = z.object({
 
 /** What the target's agent of a migration alone may ask: the image, and rounds and verifications over an upgraded connection. */
 export function addPeerRoutes(server: AgentServer, parts: AgentServerParts): void {
-  const { container, records, trust } = parts;
+  const { container, records, rounds, trust } = parts;
   server.post('/v1/migrations/:id/image', async (request, reply) => {
     const { id } = ImageParams.parse(request.params);
     const { definition } = onlyTarget(records.find(id), callerOf(request.raw.socket as TLSSocket, trust));
     if (definition === null) throw new CargoError('WRONG_PHASE', `migration ${id} has no image to serve yet`);
     const { haveLayers } = ImageRequest.parse(request.body);
-    const image = await container.exportImage(definition, haveLayers, whileConnected(reply));
-    return reply.type('application/x-tar').send(image);
+    const signal = AbortSignal.any([whileConnected(reply), rounds.image(id, reply.raw)]);
+    const image = await container.exportImage(definition, haveLayers, signal);
+    return reply.type('application/x-tar').send(addAbortSignal(signal, image));
   });
   server.server.on('upgrade', (request, socket, head) => {
     void serveUpgrade(parts, request, socket, head);
@@ -46,12 +47,17 @@ async function serveUpgrade(
   try {
     if (!(socket instanceof TLSSocket)) throw new CargoError('INTERNAL', 'not a TLS connection');
     const wanted = parseRequest(request);
-    onlyTarget(records.find(wanted.migrationId), callerOf(socket, trust));
+    const caller = callerOf(socket, trust);
+    const refuseOthers = (): void => {
+      if (caller.kind === 'host') trust.refuseRevoked(caller.hostId);
+      onlyTarget(records.find(wanted.migrationId), caller);
+    };
+    refuseOthers();
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     if (head.length > 0) throw new CargoError('BAD_REQUEST', 'the round has not begun yet');
-    await rounds.serve(wanted, await leaveTlsAsSource(socket, SWITCHING));
+    await rounds.serve(wanted, await leaveTlsAsSource(socket, SWITCHING), refuseOthers);
   } catch (thrown) {
     const error = CargoError.from(thrown);
     log.warn({ code: error.code, reason: error.message }, 'data was refused');

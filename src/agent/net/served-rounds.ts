@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
@@ -16,13 +17,14 @@ export type DataRequest = { migrationId: string; mountIndex: number } & (
 type Options = { records: RecordStore; send: SendRound; verify: VerifyAtSource; log: Logger };
 
 /**
- * The rounds and verifications that this host serves as a source: at most one for each mount, because they share a state
- * directory.
+ * What this host sends as a source: rounds and verifications, at most one for each mount, because they share a state
+ * directory; and images.
  */
 export class ServedRounds {
   readonly #options: Options;
   readonly #active = new Map<string, AbortController>();
   readonly #serial = new Serial();
+  #images = 0;
 
   constructor(options: Options) {
     this.#options = options;
@@ -31,9 +33,19 @@ export class ServedRounds {
   /**
    * Serves one request over the connection and closes it. One of the same mount that is still going on belongs to a
    * connection that the target gave up: it is ended first. Never throws: what goes wrong is logged and ends the connection.
+   *
+   * @param refuse throws where the target may not have it any more: it chose how long the connection took to get here
    */
-  async serve(request: DataRequest, connection: RoundConnection): Promise<void> {
+  async serve(request: DataRequest, connection: RoundConnection, refuse: () => void): Promise<void> {
     const { socket } = connection;
+    try {
+      refuse();
+    } catch (error) {
+      this.#options.log.warn({ err: error, migration: request.migrationId }, `${request.kind} not served`);
+      socket.destroy();
+      return;
+    }
+    // In the same turn as that look: what ends the serving from now on finds it here.
     const key = `${request.migrationId}/${request.mountIndex}`;
     const stop = new AbortController();
     this.#active.get(key)?.abort(new CargoError('CANCELLED', 'the target began again'));
@@ -46,6 +58,16 @@ export class ServedRounds {
       socket.off('close', close);
       if (this.#active.get(key) === stop) this.#active.delete(key);
     }
+  }
+
+  /** A signal that aborts with the serving of the migration, for an image that goes out until `response` closes. */
+  image(migrationId: string, response: EventEmitter): AbortSignal {
+    this.#images += 1;
+    const key = `${migrationId}/image-${this.#images}`;
+    const stop = new AbortController();
+    this.#active.set(key, stop);
+    response.once('close', () => this.#active.delete(key));
+    return stop.signal;
   }
 
   /** Ends what is being served for a migration and resolves once it has ended. */

@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { type Duplex, Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from 'node:tls';
 import { pino } from 'pino';
 import { Agent, request } from 'undici';
@@ -17,10 +18,12 @@ import { AdvertisedAddress } from '../../../../src/agent/net/advertised-address.
 import { buildAgentServer } from '../../../../src/agent/net/agent-server.ts';
 import { HostView } from '../../../../src/agent/net/host-view.ts';
 import type { Credentials } from '../../../../src/agent/net/identity.ts';
+import { leaveTlsAsTarget } from '../../../../src/agent/net/leave-tls.ts';
 import { connectToSource } from '../../../../src/agent/net/peer.ts';
 import { ServedRounds } from '../../../../src/agent/net/served-rounds.ts';
 import { Trust } from '../../../../src/agent/net/trust.ts';
 import type { SealKeys } from '../../../../src/agent/volume/index.ts';
+import { DATA_PROTOCOL } from '../../../../src/api/agent-steps.ts';
 import { quietHandlers } from '../quiet-handlers.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 import { TestAuthority } from './test-authority.ts';
@@ -60,8 +63,10 @@ const definition: MigrationRecord['definition'] = {
 };
 
 /** An agent's server at the source of migration m1, whose target is `targetId`, on loopback. */
-async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerModule['exportImage'] } = {}) {
-  const { send = async () => noContent, exportImage = container.exportImage } = parts;
+async function sourceAgent(
+  parts: { send?: SendRound; exportImage?: ContainerModule['exportImage']; thaw?: () => Promise<void> } = {},
+) {
+  const { send = async () => noContent, exportImage = container.exportImage, thaw = async () => undefined } = parts;
   const directory = await temporaryDirectory();
   const authority = await TestAuthority.make();
   const trustFile = join(directory.path, 'trust.json');
@@ -79,7 +84,12 @@ async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerMod
   const sourcePeer = () => {
     throw new Error('this is the source');
   };
-  const handlers = allHandlers(container, { receiveRound: targetOnly, verifyAtTarget: targetOnly }, rounds);
+  const own = { ...quietHandlers, thaw: () => thaw().then(() => ({ running: false })) };
+  const handlers = allHandlers(
+    { ...container, handlers: own },
+    { receiveRound: targetOnly, verifyAtTarget: targetOnly },
+    rounds,
+  );
   const steps = new StepRunner({ records, handlers, sourcePeer, log });
   const listen = { host: '127.0.0.1', port: 0 };
   const view = new HostView(container, new AdvertisedAddress(listen, undefined, new URL('https://127.0.0.1:1')));
@@ -100,6 +110,7 @@ async function sourceAgent(parts: { send?: SendRound; exportImage?: ContainerMod
   return {
     authority,
     records,
+    rounds,
     trust,
     trustFile,
     address,
@@ -366,6 +377,78 @@ test('a round that is asked for again ends the one before it, and thaw ends them
   await call(source, server, 'PUT', '/v1/migrations/m1/steps/thaw', '{"step":"thaw","epoch":1,"input":{}}');
   await call(source, server, 'GET', '/v1/migrations/m1/steps/thaw?waitMs=5000');
   expect(ended).toEqual([1, 2]);
+});
+
+/** Asks for a round and gets the answer to the upgrade, but does not leave TLS until it is told to. */
+async function hesitate(source: Source, caller: Credentials): Promise<() => Duplex> {
+  const [host, port] = source.address.split(':');
+  const { key, certificate: cert, ca } = caller;
+  const tls = connect({ ...{ host, port: Number(port), key, cert, ca }, checkServerIdentity: () => undefined });
+  const head = ['GET /v1/migrations/m1/mounts/0/rounds/1?final=0 HTTP/1.1', 'Host: agent', 'Connection: Upgrade'];
+  tls.write(`${[...head, `Upgrade: ${DATA_PROTOCOL}`].join('\r\n')}\r\n\r\n`);
+  expect(await nextText(tls)).toMatch(/^HTTP\/1.1 101 /);
+  return () => leaveTlsAsTarget(tls).socket;
+}
+
+async function orderThaw(source: Source): Promise<void> {
+  const server = await source.authority.credentials('cargo://server');
+  await call(source, server, 'PUT', '/v1/migrations/m1/steps/thaw', '{"step":"thaw","epoch":1,"input":{}}');
+}
+
+test.each<[string, (source: Source) => Promise<void>, boolean]>([
+  [
+    'was removed',
+    (source) => source.trust.learn({ mayRun: [], term: 0, revoked: { digest: 'd', hostIds: [targetId] } }),
+    false,
+  ],
+  [
+    'is served no more',
+    (source) => source.records.update('m1', (record) => ({ ...record, source: null })).then(() => undefined),
+    false,
+  ],
+  ['is in no hurry', async () => undefined, true],
+])(
+  'a target that hesitates in the upgrade and %s meanwhile gets what it may have then',
+  async (_what, change, gets) => {
+    let served = false;
+    await using source = await sourceAgent({
+      send: async () => {
+        served = true;
+        return noContent;
+      },
+    });
+    const goOn = await hesitate(source, await source.authority.credentials(`cargo://host/${targetId}`));
+    await change(source);
+    await source.rounds.end('m1');
+    const socket = goOn();
+    await new Promise((resolve) => socket.resume().once('close', resolve));
+    expect(served).toBe(gets);
+  },
+);
+
+test('an image that is under way ends with the serving of its migration', async () => {
+  const endless = async function* () {
+    for (;;) {
+      yield Buffer.alloc(65_536);
+      await delay(5);
+    }
+  };
+  await using source = await sourceAgent({ exportImage: async () => Readable.from(endless()) });
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  const image = await target.fetchImage([], never);
+  const ended = new Promise<Error>((resolve) => image.resume().once('error', resolve));
+  await orderThaw(source);
+  await expect(ended).resolves.toMatchObject({ code: 'PEER_UNREACHABLE' });
+});
+
+test('nothing new is served from the beginning of a thaw, however long that takes', async () => {
+  const thawing = Promise.withResolvers<void>();
+  await using source = await sourceAgent({ thaw: () => thawing.promise });
+  const target = source.as(await source.authority.credentials(`cargo://host/${targetId}`));
+  await orderThaw(source);
+  await expect.poll(() => source.records.get('m1').source?.serving).toBe(false);
+  await expect(target.openRound(aRound, never)).rejects.toMatchObject({ code: 'FORBIDDEN' });
+  thawing.resolve();
 });
 
 test.each<[string, 'GET' | 'PUT' | 'POST', string, string | undefined, number, string]>([
