@@ -64,7 +64,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   const rebuilder = new Rebuilder({
     ...{ hosts, migrations, holds, log, signal: shutdown.signal, drive },
     ask: records,
-    isDriven: (id) => running.has(id),
+    isDriven: (id) => running.has(id) || ending.has(id),
     begin: async (id, definition, source, target) => {
       const bases = basesFor(definition, await migrations.basesOf(target.id));
       const options = MigrateOptions.parse({ container: definition.name, target: target.name });
@@ -129,7 +129,8 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   async function supposeStarted(migration: StoredMigration): Promise<void> {
     const epoch = await rebuilder.highestEpoch(migration);
     const isOpen = openPhases.includes(migration.phase);
-    await migrations.adopt({ ...migration, epoch, ...(isOpen ? { phase: 'switching', startSent: true } : {}) });
+    const supposed = isOpen ? ({ phase: 'switching', startSent: true } as const) : {};
+    await migrations.adopt({ ...migration, epoch, ...supposed }, migration);
   }
 
   async function lostHost(migration: StoredMigration, at: Side): Promise<Host> {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { CargoError } from '../../api/cargo-error.ts';
 import { Base } from '../../api/container-definition.ts';
 import { busyPhases, isMove, type Migration } from '../../api/migration.ts';
@@ -41,14 +42,20 @@ export class MigrationStore {
 
   /**
    * Puts a record in the place of what is there, if anything: what its hosts have done counts, whatever is known here.
-   * @throws CargoError MIGRATION_EXISTS when another migration holds the container.
+   * `before` is what it was concluded from.
+   * @throws CargoError MIGRATION_EXISTS when another migration holds the container, WRONG_PHASE when the record has changed
    */
-  async adopt(migration: StoredMigration): Promise<void> {
+  async adopt(migration: StoredMigration, before: StoredMigration | null): Promise<void> {
+    const key = `migrations/${migration.id}`;
+    const stored = await this.#store.get(key);
+    const there = stored === null ? null : StoredMigration.parse(JSON.parse(stored.value));
+    if (!isDeepStrictEqual(there, before)) throw changedMeanwhile(migration);
     const isBusy = busyPhases.includes(migration.phase);
     if (isBusy && (await this.#store.get(`moving/${migration.containerId}`))?.value !== migration.id) {
       await this.#takeOverLock(migration);
     }
-    await this.#store.put(`migrations/${migration.id}`, JSON.stringify(migration));
+    const written = await this.#store.compareAndSwap(key, stored?.modRevision ?? 0, JSON.stringify(migration));
+    if (written === null) throw changedMeanwhile(migration);
     if (!isBusy) await this.#unlock(migration);
     this.notify(toView(migration));
   }
@@ -125,6 +132,10 @@ export class MigrationStore {
 
 function baseKey(hostId: string, base: Base): string {
   return `bases/${hostId}/${base.kind}/${base.name}`;
+}
+
+function changedMeanwhile({ id }: StoredMigration): CargoError {
+  return new CargoError('WRONG_PHASE', `migration ${id} has gone on meanwhile`);
 }
 
 function describe(holder: StoredMigration | null): string {

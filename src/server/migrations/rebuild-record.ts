@@ -45,6 +45,16 @@ export function verdictOn({ source, target }: Witnesses): Verdict {
   return { is: 'forward', phase };
 }
 
+/**
+ * The same of a migration that the Store knows nothing of. Forward it goes only where the target has been told by a server
+ * what is to run there: the word of one host alone makes nothing run on another.
+ */
+export function verdictOnUnknown(witnesses: Witnesses): Verdict {
+  const verdict = verdictOn(witnesses);
+  const isVouchedFor = witnesses.target?.definition != null;
+  return verdict.is === 'forward' && !isVouchedFor ? { is: 'back', phase: verdict.phase, why: onlyOneKnows } : verdict;
+}
+
 function withoutSource(permit: 'unused' | 'used' | 'refused' | null, hasStarted: boolean): Verdict {
   if (permit === null) return { is: 'over' };
   // The source is forgotten last, once it was cleaned up.
@@ -60,6 +70,11 @@ function hasAny(record: AgentRecord | null, keys: readonly string[]): boolean {
 const wasGoingBack: Failure = {
   code: 'MIGRATION_FAILED',
   message: 'it was being rolled back when the server was lost',
+};
+
+const onlyOneKnows: Failure = {
+  code: 'MIGRATION_FAILED',
+  message: 'the server was lost before the target had heard of it: migrate it again',
 };
 
 const endedElsewhere: Failure = {

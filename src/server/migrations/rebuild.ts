@@ -6,7 +6,7 @@ import type { Host, KnownMigration } from '../../api/host.ts';
 import type { Holds } from './holds.ts';
 import type { MigrationStore } from './migration-store.ts';
 import type { Hosts } from './ports.ts';
-import { rebuild, type Verdict, verdictOn, type Witnesses } from './rebuild-record.ts';
+import { rebuild, type Verdict, verdictOn, verdictOnUnknown, type Witnesses } from './rebuild-record.ts';
 import { hasWork, type StoredMigration } from './record.ts';
 
 /** All records of migrations that the agent of a host has. @throws CargoError AGENT_UNREACHABLE */
@@ -25,7 +25,7 @@ export type RebuildPorts = {
   signal: AbortSignal;
 };
 
-type Pair = { sourceId: string; targetId: string; definition: ContainerDefinition | null };
+type Pair = { sourceId: string; targetId: string };
 
 /**
  * Makes good what the Store doesn't know, after a restore from a backup: the hosts of a migration are asked for their
@@ -56,11 +56,12 @@ export class Rebuilder {
     this.#reported.set(hostId, text);
     for (const { id, epoch } of isNew ? known : []) {
       const stored = await migrations.find(id);
-      if (stored === null || stored.epoch < epoch) this.#expect(id, hostId);
+      const isNews = stored === null || (stored.epoch < epoch && takesPart(stored, hostId));
+      if (isNews) this.#expect(id, hostId);
     }
     for (const id of holds.ids()) {
       const stored = await migrations.find(id);
-      if (stored?.sourceId === hostId || stored?.targetId === hostId) this.#expect(id, hostId);
+      if (stored !== null && takesPart(stored, hostId)) this.#expect(id, hostId);
     }
     const ids = [...this.#pending].filter(([, hostIds]) => hostIds.has(hostId)).map(([id]) => id);
     await Promise.all(ids.map((id) => this.#settle(id, hostId)));
@@ -108,20 +109,27 @@ export class Rebuilder {
     this.#expect(id, pair.sourceId, pair.targetId);
     const [source, target] = [await hosts.get(pair.sourceId), await hosts.get(pair.targetId)];
     const witnesses = await this.#ask(id, source, target);
-    const definition = pair.definition ?? witnesses.source?.definition ?? witnesses.target?.definition ?? null;
+    if (stored === null && contradict(witnesses, pair)) {
+      this.#pending.delete(id);
+      this.#ports.log.error({ migration: id, hostId: reporterId }, 'a host reports a migration that the other disowns');
+      return;
+    }
+    // The target's was given to it by a server; the source may say what it likes by now.
+    const definition = stored?.definition ?? witnesses.target?.definition ?? witnesses.source?.definition ?? null;
     if (definition === null) throw new CargoError('INTERNAL', 'neither host has kept what the container is');
-    const verdict = verdictOn(witnesses);
+    const verdict = stored === null ? verdictOnUnknown(witnesses) : verdictOn(witnesses);
     if (verdict.is === 'unclear') await holds.add(id);
     const known = stored ?? (await this.#ports.begin(id, definition, source, target));
-    await this.#adopt(rebuild(known, witnesses, verdict), verdict, stored === null);
+    await this.#adopt(rebuild(known, witnesses, verdict), verdict, stored);
     this.#pending.delete(id);
   }
 
-  async #adopt(rebuilt: StoredMigration, verdict: Verdict, isNew: boolean): Promise<void> {
+  /** `before`: the record that this was concluded with. @throws CargoError WRONG_PHASE when there is another by now */
+  async #adopt(rebuilt: StoredMigration, verdict: Verdict, before: StoredMigration | null): Promise<void> {
     const { migrations, holds, drive, log } = this.#ports;
     const { id, phase, epoch } = rebuilt;
-    if (verdict.is === 'over' && isNew) return;
-    await migrations.adopt(rebuilt);
+    if (verdict.is === 'over' && before === null) return;
+    await migrations.adopt(rebuilt, before);
     log.warn({ migration: id, phase, epoch, verdict: verdict.is }, 'migration is rebuilt from what its hosts know');
     if (verdict.is === 'unclear') {
       log.error(
@@ -150,6 +158,17 @@ export class Rebuilder {
     const other = record.peer.hostId;
     const isSource = record.source !== null;
     const [sourceId, targetId] = isSource ? [reporterId, other] : [other, reporterId];
-    return { sourceId, targetId, definition: record.definition };
+    return { sourceId, targetId };
   }
+}
+
+function takesPart({ sourceId, targetId }: Pair, hostId: string): boolean {
+  return hostId === sourceId || hostId === targetId;
+}
+
+/** Whether one of them was told of another peer, so that the two do not belong to one migration. */
+function contradict({ source, target }: Witnesses, { sourceId, targetId }: Pair): boolean {
+  const namesOther = (record: AgentRecord | null, hostId: string): boolean =>
+    record !== null && record.peer !== null && record.peer.hostId !== hostId;
+  return namesOther(source, targetId) || namesOther(target, sourceId);
 }
