@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { Agent } from 'undici';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { askToJoin, newKey } from '../test-agent.ts';
+import { certificateRequest } from '../../../../src/agent/net/csr.ts';
+import { parseJoinToken } from '../../../../src/api/join.ts';
+import { askToJoin, factsAt, newKey } from '../test-agent.ts';
 import { type Answer, TestServer } from '../test-server.ts';
 
 let server: TestServer;
@@ -42,4 +44,20 @@ test('wrong join tokens are refused with 429 after ten, a right one from elsewhe
   expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0);
   expect(told(await join(server.joinToken))).toEqual(limited);
   expect((await join(server.joinToken, elsewhere)).status).toBe(200);
+});
+
+test('join tokens that are guessed all at once count as those that are guessed one after the other', async () => {
+  await using fresh = await TestServer.start();
+  const through = new Agent({ connect: { ca: fresh.ca }, connections: 40 });
+  const { id, secret } = parseJoinToken(`${fresh.joinToken.slice(0, -4)}wxyz`);
+  const csr = await certificateRequest(newKey(), 'guess');
+  const guess = { tokenId: id, tokenSecret: secret, name: 'guess', csr, facts: factsAt('127.0.0.1:1') };
+  const body = (): unknown => ({ ...guess, hostId: randomUUID() });
+  const all = <T>(ask: () => Promise<T>): Promise<T[]> => Promise.all(Array.from({ length: 40 }, ask));
+  // Connections that are open already bring the guesses in the same moment.
+  await all(() => fresh.call('/healthz', { token: null, through }));
+  const answers = await all(() => fresh.call('/v1/join', { token: null, through, body: body() }));
+  await through.destroy();
+  expect(answers.filter(({ status }) => status === 403)).toHaveLength(10);
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(30);
 });
