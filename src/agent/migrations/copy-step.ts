@@ -23,8 +23,8 @@ export function createCopyStep(receive: ReceiveRound): StepHandler<'copy'> {
     const mounts = targetMounts(context);
     const results: RoundStats[] = [];
     for (const { mount, path } of mounts) {
-      const report = progressOverAll(context, mounts, results, mount);
-      results.push(await copyPatiently({ context, input, receive }, { mount, path }, report));
+      const progress = new CopyProgress(context, mounts, results, mount);
+      results.push(await copyPatiently({ context, input, receive }, { mount, path }, progress));
     }
     return sum(results);
   };
@@ -44,22 +44,19 @@ export function targetMounts(context: StepContext): TargetMount[] {
 }
 
 /** A source that can't be reached is waited for a while: a round that begins again sends only what is missing. */
-async function copyPatiently(
-  job: Job,
-  target: TargetMount,
-  report: (progress: RoundProgress) => void,
-): Promise<RoundStats> {
+async function copyPatiently(job: Job, target: TargetMount, progress: CopyProgress): Promise<RoundStats> {
   const { log, signal } = job.context;
   let giveUpAt: number | null = null;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
     try {
-      return await copyOnce(job, target, report);
+      return await copyOnce(job, target, (round) => progress.report(round));
     } catch (error) {
       signal.throwIfAborted();
       giveUpAt ??= Date.now() + PATIENCE_MS;
       const mayPass = error instanceof CargoError && error.code === 'PEER_UNREACHABLE' && Date.now() < giveUpAt;
       if (!mayPass) throw error;
       log.warn({ mount: target.mount.name, reason: error.message, waitMs }, 'copying will be tried again');
+      progress.wait(error.message);
     }
     await delay(waitMs, undefined, { signal });
   }
@@ -102,25 +99,45 @@ async function untilPeerEnds(socket: Duplex, signal: AbortSignal): Promise<void>
 }
 
 /** What is done of all mounts: those before this one count as copied, those after it with what the plan measured. */
-function progressOverAll(
-  context: StepContext,
-  mounts: readonly TargetMount[],
-  before: readonly RoundStats[],
-  current: DataMount,
-): (progress: RoundProgress) => void {
-  const after = mounts.slice(before.length + 1).map(({ mount }) => mount);
-  const done = sum(before);
-  const filesAfter = after.reduce((total, { files }) => total + files, 0);
-  const bytesAfter = after.reduce((total, { bytes }) => total + bytes, 0);
-  const activity = `copying ${current.kind === 'volume' ? 'volume' : 'directory'} ${current.name}`;
-  return ({ filesDone, filesTotal, bytesDone, bytesTotal }) =>
-    context.report({
+class CopyProgress {
+  readonly #context: StepContext;
+  readonly #activity: string;
+  readonly #done: RoundStats;
+  readonly #after: { files: number; bytes: number };
+  #last: RoundProgress;
+
+  constructor(context: StepContext, mounts: readonly TargetMount[], before: readonly RoundStats[], current: DataMount) {
+    const after = mounts.slice(before.length + 1).map(({ mount }) => mount);
+    this.#context = context;
+    this.#activity = `copying ${current.kind === 'volume' ? 'volume' : 'directory'} ${current.name}`;
+    this.#done = sum(before);
+    this.#after = {
+      files: after.reduce((total, { files }) => total + files, 0),
+      bytes: after.reduce((total, { bytes }) => total + bytes, 0),
+    };
+    this.#last = { filesDone: 0, filesTotal: current.files, bytesDone: 0, bytesTotal: current.bytes };
+  }
+
+  report(round: RoundProgress): void {
+    this.#last = round;
+    this.#tell(this.#activity);
+  }
+
+  /** Nothing arrives at the moment: that is what is told until something does. */
+  wait(reason: string): void {
+    this.#tell(`waiting: ${reason}`);
+  }
+
+  #tell(activity: string): void {
+    const { filesDone, filesTotal, bytesDone, bytesTotal } = this.#last;
+    this.#context.report({
       activity,
-      filesDone: done.totalFiles + filesDone,
-      filesTotal: done.totalFiles + filesTotal + filesAfter,
-      bytesDone: done.totalBytes + bytesDone,
-      bytesTotal: done.totalBytes + bytesTotal + bytesAfter,
+      filesDone: this.#done.totalFiles + filesDone,
+      filesTotal: this.#done.totalFiles + filesTotal + this.#after.files,
+      bytesDone: this.#done.totalBytes + bytesDone,
+      bytesTotal: this.#done.totalBytes + bytesTotal + this.#after.bytes,
     });
+  }
 }
 
 function sum(results: readonly RoundStats[]): RoundStats {

@@ -8,14 +8,13 @@ import {
   PreflightResponse,
   type StepName,
   type StepOutput,
-  type StepProgress,
   StepReport,
 } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import { ContainerSummary, type Host } from '../../api/host.ts';
 import { namedStep } from '../../faults/points.ts';
 import { reach } from '../../faults/reach.ts';
-import type { Agents, StepRequest } from '../migrations/ports.ts';
+import type { Agents, StepOptions, StepRequest } from '../migrations/ports.ts';
 import type { Credentials } from '../pki/server-certificate.ts';
 import { type AgentAnswer, type AgentRequest, callAgent, saidBy } from './agent-call.ts';
 import { AgentConnections } from './agent-connections.ts';
@@ -29,8 +28,6 @@ const POLL_MS = 500;
 /** How long a lost connection is tried again while a step is waited for, and how often. */
 const LOST_LIMIT_MS = 10_000;
 const LOST_PAUSE_MS = 500;
-
-type StepOptions = { signal: AbortSignal; onProgress: (progress: StepProgress) => void };
 
 /** The agents over mutual TLS. Each is believed only if its certificate is that of the host that is meant. */
 export class AgentClient implements Agents {
@@ -125,11 +122,13 @@ export class AgentClient implements Agents {
       try {
         const report = await this.#call(host, next, StepReport, options.signal);
         if (report.state !== 'running') return report;
+        options.onHeard?.();
         if (report.progress !== null) options.onProgress(report.progress);
         heardAtMs = Date.now();
         next = poll;
       } catch (error) {
         if (!mayPass(error, next) || Date.now() - heardAtMs > LOST_LIMIT_MS) throw error;
+        options.onLost?.(error);
         await delay(LOST_PAUSE_MS, undefined, { signal: options.signal });
         next = put;
       }
@@ -152,7 +151,7 @@ function stepPath(migrationId: string, key: string): string {
 }
 
 /** A poll that finds no such step met an agent that was restarted before it had anything to remember. */
-function mayPass(error: unknown, request: AgentRequest): boolean {
+function mayPass(error: unknown, request: AgentRequest): error is CargoError {
   if (!(error instanceof CargoError)) return false;
   return error.code === 'AGENT_UNREACHABLE' || (request.method === 'GET' && isUnknown(error));
 }

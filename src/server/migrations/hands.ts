@@ -6,6 +6,7 @@ import type { MigrationStore } from './migration-store.ts';
 import type { Agents, Hosts } from './ports.ts';
 import { type StoredMigration, toView } from './record.ts';
 import { retrying } from './retry.ts';
+import { Waiting } from './waiting.ts';
 
 /** How long a step that fails for want of a connection, a peer or a daemon is tried again before the way back, ms. */
 export type Patience = { stagingMs: number; switchingMs: number; clearingMs: number };
@@ -100,30 +101,44 @@ export class Hands {
     const signal = limits.uncancellable === true ? this.shutdown : this.signal;
     const isFinal = ({ code }: CargoError): boolean =>
       code === 'TARGET_STARTED' || beyondRetry.has(code) || code === 'MIGRATION_OVER';
-    return retrying(
-      async () => {
-        const { epoch } = await this.get();
-        const host = await this.#ports.hosts.get(hostId);
-        const request = { key, step, epoch, input };
-        const onProgress = (progress: Parameters<LiveProgress['record']>[0]): void => {
-          if (COPY_KEY.test(key)) this.live.record(progress);
-          void this.#notifyLive();
-        };
-        return this.#ports.agents.step(host, this.id, request, { signal, onProgress });
+    const waiting = new Waiting(this, limits.quiet === true);
+    const onLost = (error: CargoError): void => {
+      this.live.clear();
+      waiting.show(error);
+    };
+    const options = {
+      signal,
+      onProgress: (progress: Parameters<LiveProgress['record']>[0]): void => {
+        if (COPY_KEY.test(key)) this.live.record(progress);
+        void this.#notifyLive();
       },
-      {
-        forMs: limits.patienceMs,
-        signal,
-        ...(limits.untilDone === true ? { mayPass: (error) => !isFinal(error) } : {}),
-        onRetry: async (error) => {
-          this.#ports.log.warn({ migration: this.id, step, code: error.code, err: error }, 'step is tried again');
-          this.live.clear();
+      onHeard: () => waiting.end(),
+      onLost,
+    };
+    try {
+      return await retrying(
+        async () => {
           const { epoch } = await this.get();
-          const activity = limits.quiet === true ? {} : { activity: `waiting: ${error.message}` };
-          await this.update({ epoch: epoch + 1, ...activity });
+          const host = await this.#ports.hosts.get(hostId);
+          const output = await this.#ports.agents.step(host, this.id, { key, step, epoch, input }, options);
+          waiting.end();
+          return output;
         },
-      },
-    );
+        {
+          forMs: limits.patienceMs,
+          signal,
+          ...(limits.untilDone === true ? { mayPass: (error) => !isFinal(error) } : {}),
+          onRetry: async (error) => {
+            this.#ports.log.warn({ migration: this.id, step, code: error.code, err: error }, 'step is tried again');
+            onLost(error);
+            const { epoch } = await this.get();
+            await this.update({ epoch: epoch + 1 });
+          },
+        },
+      );
+    } finally {
+      await waiting.written();
+    }
   }
 
   async #notifyLive(): Promise<void> {

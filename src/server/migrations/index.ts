@@ -30,6 +30,7 @@ import { hasWork, type StoredMigration, toView } from './record.ts';
 import { decideRecovery, isHomeAtTarget } from './recover.ts';
 import type { MigrationService } from './service.ts';
 import { Verifications } from './verifications.ts';
+import { WAITING } from './waiting.ts';
 
 export type MigrationsPorts = {
   store: Store;
@@ -279,7 +280,9 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       if (await wasRestored(store)) await holdAll();
       for (const migration of await migrations.list()) {
         if (!hasWork(migration) || holds.has(migration.id)) continue;
-        await migrations.update(migration.id, { epoch: migration.epoch + 1 });
+        // What the last server waited for, this one may find without waiting.
+        const activity = migration.activity.startsWith(WAITING) ? 'taken up again' : migration.activity;
+        await migrations.update(migration.id, { epoch: migration.epoch + 1, activity });
         log.info({ migration: migration.id, phase: migration.phase }, 'migration is taken up again');
         drive(migration.id);
       }

@@ -7,6 +7,7 @@ import type {
   StepOutput,
   StepProgress,
 } from '../../api/agent-steps.ts';
+import type { CargoError } from '../../api/cargo-error.ts';
 import type { Host, HostContainers } from '../../api/host.ts';
 
 /** The registry of hosts, as the orchestrator needs it. */
@@ -22,6 +23,15 @@ export interface Hosts {
 
 export type StepRequest<S extends StepName> = { key: string; step: S; epoch: number; input: StepInput<S> };
 
+export type StepOptions = {
+  signal: AbortSignal;
+  onProgress: (progress: StepProgress) => void;
+  /** Told whenever the agent says that the step runs. */
+  onHeard?: () => void;
+  /** Told whenever it can't be asked. It is asked again for a while. */
+  onLost?: (error: CargoError) => void;
+};
+
 /** The agents, as the orchestrator needs them. Every call throws AGENT_UNREACHABLE when the agent can't be reached. */
 export interface Agents {
   describe(host: Host, container: string, signal: AbortSignal): Promise<DescribeResponse>;
@@ -34,7 +44,7 @@ export interface Agents {
     host: Host,
     migrationId: string,
     request: StepRequest<S>,
-    options: { signal: AbortSignal; onProgress: (progress: StepProgress) => void },
+    options: StepOptions,
   ): Promise<StepOutput<S>>;
   /** The agent drops its record of a migration that is over. */
   forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void>;

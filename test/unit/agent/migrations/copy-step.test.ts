@@ -110,6 +110,23 @@ test('a source that is away for a moment is waited for', async () => {
   expect(attempts).toBe(3);
 });
 
+test('what is waited for is said while nothing arrives, with what had arrived', async () => {
+  let attempts = 0;
+  await using given = await contextFor(staged([mount(0, 'db')]), connected);
+  const receive: ReceiveRound = async ({ onProgress }) => {
+    attempts += 1;
+    onProgress?.({ filesDone: attempts, filesTotal: 4, bytesDone: 100 * attempts, bytesTotal: 500 });
+    if (attempts === 1) throw away;
+    return amount;
+  };
+  await createCopyStep(receive)(given.context, round);
+  expect(given.reports.map(({ activity, bytesDone }) => [activity, bytesDone])).toEqual([
+    ['copying volume db', 100],
+    ['waiting: gone', 100],
+    ['copying volume db', 200],
+  ]);
+});
+
 test('a failure that waiting does not mend ends the step at once, and the connection with it', async () => {
   const sockets: RoundConnection['socket'][] = [];
   await using given = await contextFor(staged([mount(0, 'db')]), async () => {
