@@ -1,4 +1,4 @@
-import { readFileSync, readlinkSync } from 'node:fs';
+import { existsSync, readFileSync, readlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isErrno } from './libc.ts';
 
@@ -20,6 +20,11 @@ export function readBlockedCall(tid: number): BlockedCall | 'running' | null {
   if (text === 'running') return 'running';
   const [number = -1, ...rest] = text.split(' ').map(Number);
   return { number, args: rest.slice(0, 6), stack: rest[6] ?? 0 };
+}
+
+/** Whether there is such a thread; 0 stands for one that can't be seen from here. */
+export function isThread(tid: number): boolean {
+  return tid === 0 || existsSync(`/proc/${tid}`);
 }
 
 /** What a thread calls itself, and the name of the program that it runs; empty where it can't be told. */

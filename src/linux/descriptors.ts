@@ -8,18 +8,14 @@ const F_DUPFD_CLOEXEC = 1030;
 const RLIMIT_NOFILE = 7;
 
 /** The lowest free number at or above `floor` now stands for what `fd` is. */
-export function duplicateAbove(fd: number, floor: number): number {
+function duplicateAbove(fd: number, floor: number): number {
   return check(fcntl(fd, F_DUPFD_CLOEXEC, floor), 'fcntl', `fd ${fd}`);
 }
 
-/** Takes every number below `floor`, so that the kernel gives out higher ones only. */
-export function occupyBelow(fd: number, floor: number): void {
-  while (true) {
-    const taken = duplicateAbove(fd, 0);
-    if (taken < floor) continue;
-    close(taken);
-    return;
-  }
+/** Keeps the kernel from giving out `number` in this process; one that is in use already will not be given out either. */
+export function occupy(fd: number, number: number): void {
+  const taken = duplicateAbove(fd, number);
+  if (taken !== number) close(taken);
 }
 
 /** How many descriptors this process may have: RLIMIT_NOFILE's soft limit, which Node.js raises to the hard one. */

@@ -79,6 +79,11 @@ export function bindInBackground(prototype: string): (...args: Argument[]) => Pr
   };
 }
 
+/** `length` bytes of this process's memory, in place, for as long as they are mapped: `address` is what mmap(2) returned. */
+export function memoryAt(address: number, length: number): Buffer {
+  return Buffer.from(koffi.view(BigInt(address), length));
+}
+
 /** The errno of this thread's last failed call. */
 export function lastErrno(): number {
   return koffi.errno();

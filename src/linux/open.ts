@@ -1,6 +1,7 @@
 import { AT_FDCWD, bind, type CString, check, cstring } from './libc.ts';
 
 const openat2 = bind('int openat(int dirfd, void *path, int flags, uint mode)');
+const syscall = bind('long syscall(long number, long dirfd, void *path, void *how, size_t size)');
 const close2 = bind('int close(int fd)');
 
 /** Flags of open(2), asm-generic/fcntl.h, equal on x86-64; O_DIRECTORY and O_NOFOLLOW differ on arm64. */
@@ -20,6 +21,17 @@ export const O_PATH = 0o10000000;
 /** openat(2). The descriptor is closed with `close` of this module: Node doesn't know it. */
 export function openAt(dirfd: number, name: CString, flags: number, mode = 0): number {
   return check(openat2(dirfd, name, flags | O_CLOEXEC, mode), 'openat', name);
+}
+
+const OPENAT2 = 437;
+const RESOLVE_IN_ROOT = 0x10;
+
+/** The same as if `rootFd` were the root directory, for absolute symlinks too: openat2(2). Linux 5.6. */
+export function openInRoot(rootFd: number, name: CString, flags: number): number {
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(flags | O_CLOEXEC), 0);
+  how.writeBigUInt64LE(BigInt(RESOLVE_IN_ROOT), 16);
+  return check(syscall(OPENAT2, rootFd, name, how, how.length), 'openat2', name);
 }
 
 /** close(2); errors are of no use to a caller who only read, so none is thrown. */

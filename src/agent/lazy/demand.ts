@@ -1,5 +1,6 @@
 import { type BlockedCall, programNames, readBlockedCall } from '../../linux/blocked-call.ts';
 import { type ContentEvent, FAN_OPEN_PERM } from '../../linux/fanotify.ts';
+import { calls, IO_SUBMIT, isKnownAbi, readCalls, writeCalls } from './calls.ts';
 
 /**
  * What must be here before an event may be answered: nothing (an open that touches no content), the bytes of the event,
@@ -15,8 +16,6 @@ const O_TRUNC = 0o1000;
 const MAP_SHARED = 0x1;
 /** FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE and flags to come: the rest of the file may move. */
 const FALLOC_IN_PLACE = 0x1 | 0x2 | 0x10 | 0x40;
-/** Above every stack of a 32-bit task, below every stack of a 64-bit one unless it chose its own. */
-const COMPAT_END = 0x1_0000_0000;
 
 export const safestDemand: Demand = { need: 'whole', durable: true };
 const whole: Demand = { need: 'whole', durable: false };
@@ -35,19 +34,11 @@ const archivers = new Set(
   ),
 );
 
-/** x86-64 numbers (asm/unistd_64.h) of calls that raise PRE_ACCESS for the bytes they touch and for no others. */
+/** Calls that raise PRE_ACCESS for the bytes they touch and for no others. */
 const dataCalls = new Map<number, Demand>([
-  // read, pread64, readv, preadv, preadv2.
-  ...[0, 17, 19, 295, 327].map((number) => [number, reads] as const),
-  // write, pwrite64, writev, sendfile, splice, pwritev, copy_file_range, pwritev2; io_submit can't truncate or move.
-  ...[1, 18, 20, 40, 275, 296, 326, 328, 209].map((number) => [number, writes] as const),
+  ...readCalls.map((number) => [number, reads] as const),
+  ...[...writeCalls, IO_SUBMIT].map((number) => [number, writes] as const),
 ]);
-const FALLOCATE = 285;
-const MMAP = 9;
-const EXECVE = 59;
-const EXECVEAT = 322;
-const OPEN = 2;
-const OPENAT = 257;
 
 /**
  * Decides by the system call in which the process waits, by kind of event, ABI and number; what isn't known for certain
@@ -56,24 +47,23 @@ const OPENAT = 257;
 export function demandOf(event: ContentEvent, file: { size: number; isSparse: boolean }): Demand | null {
   const call = readBlockedCall(event.tid);
   if (call === 'running') return null;
-  const isKnownAbi = process.arch === 'x64' && call !== null && call.stack >= COMPAT_END;
-  if (!isKnownAbi) return safestDemand;
+  if (call === null || !isKnownAbi(call)) return safestDemand;
   return (event.mask & FAN_OPEN_PERM) !== 0 ? ofOpen(call, event.tid, file) : ofAccess(call, event);
 }
 
 function ofOpen({ number, args }: BlockedCall, tid: number, file: { size: number; isSparse: boolean }): Demand {
-  if (number === EXECVE || number === EXECVEAT) return whole;
-  const flags = number === OPEN ? args[1] : number === OPENAT ? args[2] : undefined;
+  if (number === calls.execve || number === calls.execveat) return whole;
+  const flags = number === calls.open ? args[1] : number === calls.openat ? args[2] : undefined;
   if (flags === undefined || (flags & O_TRUNC) !== 0) return safestDemand;
   if (file.size <= WHOLE_AT_OPEN_BYTES || file.isSparse) return whole;
   return programNames(tid).some((name) => archivers.has(name)) ? whole : opens;
 }
 
 function ofAccess({ number, args }: BlockedCall, event: ContentEvent): Demand {
-  if (number === EXECVE || number === EXECVEAT) return whole;
+  if (number === calls.execve || number === calls.execveat) return whole;
   // A private mapping never writes to the file; a shared one does so without any further event.
-  if (number === MMAP) return ((args[3] ?? MAP_SHARED) & MAP_SHARED) === 0 ? whole : safestDemand;
+  if (number === calls.mmap) return ((args[3] ?? MAP_SHARED) & MAP_SHARED) === 0 ? whole : safestDemand;
   if (event.length === 0) return safestDemand;
-  if (number === FALLOCATE) return ((args[1] ?? -1) & ~FALLOC_IN_PLACE) === 0 ? writes : safestDemand;
+  if (number === calls.fallocate) return ((args[1] ?? -1) & ~FALLOC_IN_PLACE) === 0 ? writes : safestDemand;
   return dataCalls.get(number) ?? safestDemand;
 }

@@ -1,8 +1,8 @@
 import type { ContentEvent } from '../../linux/fanotify.ts';
 import type { TableParts } from './file-table.ts';
 
-/** What the event thread gets when it begins. */
-export type EventThreadData = { group: number; stateDir: string; table: TableParts };
+/** What the event thread gets when it begins: `group` and `inFlight` are descriptors. */
+export type EventThreadData = { group: number; inFlight: number; table: TableParts };
 
 /** An event that the event thread can't answer, for the main thread. `file` is the placeholder's number. */
 export type Miss = { event: ContentEvent; file: number };

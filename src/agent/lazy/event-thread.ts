@@ -9,8 +9,6 @@ import { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
 import { InFlight } from './in-flight.ts';
 
-const BUFFER_BYTES = 65536;
-const NOT_OURS = -1;
 const PAUSE_MS = 10;
 
 /**
@@ -24,19 +22,21 @@ class EventThread {
   readonly #inFlight: InFlight;
   readonly #stat = new Stat();
 
-  constructor(port: MessagePort, { group, stateDir, table }: EventThreadData) {
+  constructor(port: MessagePort, { group, inFlight, table }: EventThreadData) {
     this.#port = port;
     this.#group = group;
     this.#table = new FileTable(table);
-    this.#inFlight = new InFlight(stateDir);
+    this.#inFlight = new InFlight(inFlight);
   }
 
   /** Never returns: the process ends under it. */
   run(): never {
-    const buffer = Buffer.alloc(BUFFER_BYTES);
+    const { arrivals } = this.#inFlight;
     while (true) {
-      const length = this.#wait(buffer);
-      for (const { event, inode } of this.#noted(buffer.subarray(0, length))) this.#handle(event, inode);
+      const length = this.#wait(arrivals);
+      const noted = this.#noted(arrivals.subarray(0, length));
+      this.#inFlight.clearArrivals(length);
+      for (const miss of noted) this.#handle(miss);
     }
   }
 
@@ -55,8 +55,8 @@ class EventThread {
   }
 
   /** Answers our own at once, and writes the others down before anything is done about any of them. */
-  #noted(bytes: Buffer): { event: ContentEvent; inode: number }[] {
-    const foreign: { event: ContentEvent; inode: number }[] = [];
+  #noted(bytes: Buffer): Miss[] {
+    const foreign: Miss[] = [];
     for (const event of parseEvents(bytes)) {
       if (event.fd < 0) continue;
       if (event.tid === process.pid) {
@@ -64,23 +64,15 @@ class EventThread {
         close(event.fd);
         continue;
       }
-      const inode = this.#inodeOf(event.fd);
-      this.#inFlight.add(event, inode);
-      foreign.push({ event, inode });
+      const file = this.#table.find(this.#stat.readFd(event.fd));
+      this.#inFlight.add(event, file);
+      foreign.push({ event, file });
     }
     return foreign;
   }
 
-  #inodeOf(fd: number): number {
-    const { inodeHigh, inodeLow, filesystemMajor, filesystemMinor } = this.#stat.readFd(fd);
-    const { major, minor } = this.#table.parts.device;
-    const isHere = filesystemMajor === major && filesystemMinor === minor;
-    return isHere ? inodeHigh * 0x1_0000_0000 + inodeLow : NOT_OURS;
-  }
-
-  #handle(event: ContentEvent, inode: number): void {
+  #handle({ event, file }: Miss): void {
     const table = this.#table;
-    const file = inode === NOT_OURS ? -1 : table.find(inode);
     // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
     if (file < 0) this.#answer(event.fd, false);
     else if (table.isDone(file) || this.#isHere(event, file)) this.#answer(event.fd, true);

@@ -1,3 +1,4 @@
+import type { Stat } from '../../linux/stat.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapBytes, type ChunkRange, chunkCount } from './chunks.ts';
 
@@ -88,8 +89,15 @@ export class FileTable {
     this.#slots[slot] = file;
   }
 
+  /** The placeholder that a file is, or -1. */
+  find({ filesystemMajor, filesystemMinor, inodeHigh, inodeLow }: Stat): number {
+    const { major, minor } = this.parts.device;
+    if (filesystemMajor !== major || filesystemMinor !== minor) return -1;
+    return this.findInode(inodeHigh * 0x1_0000_0000 + inodeLow);
+  }
+
   /** The placeholder with this inode number, or -1. */
-  find(inode: number): number {
+  findInode(inode: number): number {
     for (let slot = this.#home(inode); ; slot = (slot + 1) % this.#slots.length) {
       const file = this.#slots[slot] ?? EMPTY;
       if (file === EMPTY || this.#inodes[file] === inode) return file;

@@ -3,24 +3,29 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { takeDescriptor } from '../../linux/pidfd.ts';
+import { IN_FLIGHT_LINK } from './in-flight.ts';
 import type { Holder } from './volume-record.ts';
 
-/** The descriptor of a holder that is the group. */
+/** Descriptors of a holder: the group, and the memory of what was read from it (InFlight). */
 const GROUP_FD = 3;
+const IN_FLIGHT_FD = 4;
 /** In a holder's environment, so that it is known as one of ours. */
 export const HOLDER_MARK = 'CARGO_LAZY_HOLDER';
 
+/** Descriptors of what outlives a hydrator. */
+export type Kept = { group: number; inFlight: number };
+
 /**
- * Starts a process that does nothing but keep the event group open. `launcher`: a command in front of it that takes it out of
- * this process's cgroup, which systemd ends as a whole: it must pass descriptor 3 on and become the holder (exec).
+ * Starts a process that does nothing but keep both open. `launcher`: a command in front of it that takes it out of
+ * this process's cgroup, which systemd ends as a whole: it must pass descriptors 3 and 4 on and become the holder (exec).
  */
-export function startHolder(group: number, stateDir: string, launcher: readonly string[]): Holder {
+export function startHolder({ group, inFlight }: Kept, stateDir: string, launcher: readonly string[]): Holder {
   const [command = 'sleep', ...args] = [...launcher, 'sleep', 'infinity'];
   const child = spawn(command, args, {
     cwd: '/',
     detached: true,
     env: { PATH: process.env['PATH'], [HOLDER_MARK]: stateDir },
-    stdio: ['ignore', 'ignore', 'ignore', group],
+    stdio: ['ignore', 'ignore', 'ignore', group, inFlight],
   });
   child.unref();
   const startTime = child.pid === undefined ? null : startTimeOf(child.pid);
@@ -32,16 +37,25 @@ export function isAlive({ pid, startTime }: Holder): boolean {
   return startTimeOf(pid) === startTime;
 }
 
-/** The group, from a holder that lives and has it; null when no holder does. */
-export function takeGroup(holders: readonly Holder[]): number | null {
+/** Both, from a holder that lives and has them; null when no holder does. */
+export function takeKept(holders: readonly Holder[]): Kept | null {
   for (const holder of holders.filter(isAlive)) {
-    try {
-      const fd = takeDescriptor(holder.pid, GROUP_FD);
-      if (isAlive(holder) && readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:[fanotify]') return fd;
-      close(fd);
-    } catch (error) {
-      if (!isErrno(error, 'ESRCH', 'EBADF')) throw error;
-    }
+    const group = takeOne(holder, GROUP_FD, 'anon_inode:[fanotify]');
+    const inFlight = takeOne(holder, IN_FLIGHT_FD, IN_FLIGHT_LINK);
+    if (group !== null && inFlight !== null && isAlive(holder)) return { group, inFlight };
+    for (const fd of [group, inFlight]) if (fd !== null) close(fd);
+  }
+  return null;
+}
+
+/** `link`: what proc(5) shows for such a descriptor. */
+function takeOne({ pid }: Holder, number: number, link: string): number | null {
+  try {
+    const fd = takeDescriptor(pid, number);
+    if (readlinkSync(`/proc/self/fd/${fd}`) === link) return fd;
+    close(fd);
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH', 'EBADF')) throw error;
   }
   return null;
 }

@@ -1,5 +1,5 @@
 import { CargoError } from '../../api/cargo-error.ts';
-import { lockVolume, openVolume } from './open-volume.ts';
+import { lockAfterLast, openVolume } from './open-volume.ts';
 
 /** The process of a hydrator: state directory, then the command that takes a process out of a cgroup. */
 const [stateDir = '', ...launcher] = process.argv.slice(2);
@@ -13,7 +13,7 @@ function end(thrown: unknown): never {
 
 process.on('uncaughtException', end);
 try {
-  using _ = lockVolume(stateDir);
+  using _ = await lockAfterLast(stateDir);
   const hydrator = await openVolume(stateDir, launcher);
   await hydrator.arm();
   await hydrator.finish();

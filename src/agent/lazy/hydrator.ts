@@ -3,19 +3,19 @@ import { statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { CargoError } from '../../api/cargo-error.ts';
+import { occupy } from '../../linux/descriptors.ts';
 import { markInode } from '../../linux/fanotify.ts';
 import { openHandle } from '../../linux/file-handle.ts';
-import { isErrno } from '../../linux/libc.ts';
-import { close, O_PATH, openDirectory } from '../../linux/open.ts';
+import { AT_FDCWD, cstring, isErrno } from '../../linux/libc.ts';
+import { close, O_PATH, O_RDONLY, openAt, openDirectory } from '../../linux/open.ts';
 import { CHUNK_BYTES } from './chunks.ts';
 import { serveControl } from './control.ts';
 import { Copier } from './copier.ts';
 import type { EventThreadData, Miss } from './event-messages.ts';
 import { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
-import { answerForgotten, takeBand } from './generations.ts';
-import { endHolder, isAlive, startHolder } from './holders.ts';
-import { InFlight } from './in-flight.ts';
+import { endHolder, isAlive, type Kept, startHolder } from './holders.ts';
+import { type Ghost, InFlight } from './in-flight.ts';
 import { Journal } from './journal.ts';
 import { copyOrder, loadTable } from './load-table.ts';
 import { Misses } from './misses.ts';
@@ -36,8 +36,8 @@ const SETTLE_FILES = 2000;
 export type HydratorOptions = {
   stateDir: string;
   record: VolumeRecord;
-  group: number;
-  /** The group was an earlier hydrator's: its marks are set, and it may have left events. */
+  kept: Kept;
+  /** They were an earlier hydrator's: its marks are set, and it may have left events. */
   isTakenOver: boolean;
   isSameBoot: boolean;
   launcher: readonly string[];
@@ -57,7 +57,10 @@ export class Hydrator {
   readonly #demandLink: SourceLink;
   readonly #bulkLink: SourceLink;
   readonly #broken = new Map<number, string>();
+  /** Nothing is missing any more. */
+  readonly #complete = Promise.withResolvers<void>();
   readonly #crashed = Promise.withResolvers<never>();
+  #ghosts: Promise<void>[] = [];
   #record: VolumeRecord;
   /** The record is written by one at a time. */
   #written = Promise.resolve();
@@ -67,13 +70,14 @@ export class Hydrator {
   constructor(options: HydratorOptions) {
     this.#o = options;
     this.#record = options.record;
-    const { stateDir, group, record } = options;
+    const { stateDir, record } = options;
+    const { group } = options.kept;
     const rootFd = openDirectory(record.path);
     const list = new PlaceholderList(stateDir);
     const table = loadTable(list, rootFd);
     const journal = new Journal(stateDir, table, options.isSameBoot);
     const files = new WriteFiles(rootFd, list);
-    const inFlight = new InFlight(stateDir);
+    const inFlight = new InFlight(options.kept.inFlight);
     const onDone = (count: number): void => {
       this.#done += count;
     };
@@ -101,19 +105,16 @@ export class Hydrator {
   async arm(): Promise<void> {
     const { stateDir, isTakenOver } = this.#o;
     const ghosts = isTakenOver ? this.#inFlight.ghosts() : [];
-    takeBand(
-      this.#record.generation,
-      ghosts.map(({ event }) => event.fd),
-    );
+    keepFree(ghosts);
     await this.#startEventThread();
     this.#fetcher.putBackLeft();
     this.#countDone();
-    for (const { event, inode } of ghosts) void this.#handle({ event, file: this.#table.find(inode) }, false);
+    this.#ghosts = ghosts.map((ghost) => this.#watch(this.#misses.handleGhost(ghost, this.#complete.promise)));
     await this.#tendHolders();
     if (this.#record.phase !== 'armed') {
       await this.#markAll();
       const { dev } = statSync(this.#record.path, { bigint: true });
-      refuseOpenFiles(dev, (inode) => this.#table.find(Number(inode)) >= 0);
+      refuseOpenFiles(dev, (inode) => this.#table.findInode(Number(inode)) >= 0);
       await this.#change({ phase: 'armed' });
     }
     this.#copier.limit(this.#record.bwlimit);
@@ -124,9 +125,9 @@ export class Hydrator {
   /** Returns when nothing is missing, nobody waits, and nothing of the engine is left but this process. */
   async finish(): Promise<void> {
     await Promise.race([this.#copyAll(), this.#crashed.promise]);
+    this.#complete.resolve();
+    await Promise.race([Promise.all(this.#ghosts), this.#crashed.promise]);
     while (this.#misses.waiting > 0) await Promise.race([delay(5), this.#crashed.promise]);
-    const live = new Set(this.#inFlight.ghosts().map(({ event }) => event.fd));
-    answerForgotten(this.#o.group, (number) => live.has(number));
     await this.#change({ phase: 'finished' });
     for (const holder of this.#record.holders) endHolder(holder);
     this.#demandLink.close();
@@ -156,18 +157,17 @@ export class Hydrator {
   }
 
   async #startEventThread(): Promise<void> {
-    const { group, stateDir } = this.#o;
-    const data: EventThreadData = { group, stateDir, table: this.#table.parts };
+    const data: EventThreadData = { ...this.#o.kept, table: this.#table.parts };
     const thread = new Worker(new URL('./event-thread.ts', import.meta.url), { workerData: data });
     thread.on('error', (error) => this.#crashed.reject(error));
     thread.on('exit', () => this.#crashed.reject(new Error('the event thread ended')));
     await Promise.race([once(thread, 'message'), this.#crashed.promise]);
-    thread.on('message', (miss: Miss) => void this.#handle(miss, true));
+    thread.on('message', (miss: Miss) => void this.#watch(this.#misses.handle(miss)));
   }
 
-  async #handle(miss: Miss, hasDescriptor: boolean): Promise<void> {
+  async #watch(work: Promise<void>): Promise<void> {
     try {
-      await this.#misses.handle(miss, hasDescriptor);
+      await work;
     } catch (error) {
       this.#crashed.reject(error);
     }
@@ -206,7 +206,7 @@ export class Hydrator {
       if (this.#table.isDone(file)) continue;
       try {
         const fd = openHandle(this.#rootFd, this.#list.at(file).handle, O_PATH);
-        markInode(this.#o.group, fd);
+        markInode(this.#o.kept.group, fd);
         close(fd);
       } catch (error) {
         if (!isErrno(error, 'ESTALE')) throw error;
@@ -217,8 +217,8 @@ export class Hydrator {
   async #tendHolders(): Promise<void> {
     const living = this.#record.holders.filter(isAlive);
     if (living.length === HOLDERS) return;
-    const { group, stateDir, launcher } = this.#o;
-    const added = Array.from({ length: HOLDERS - living.length }, () => startHolder(group, stateDir, launcher));
+    const { kept, stateDir, launcher } = this.#o;
+    const added = Array.from({ length: HOLDERS - living.length }, () => startHolder(kept, stateDir, launcher));
     await this.#change({ holders: [...living, ...added] });
   }
 
@@ -244,11 +244,12 @@ export class Hydrator {
 
   #status(): LazyStatus {
     const { phase, reason, paused, bwlimit } = this.#record;
-    const { times, waiting, denied } = this.#misses;
+    const { times, waiting, stranded, denied } = this.#misses;
     const trouble = [...this.#broken.values()];
+    if (stranded > 0) trouble.unshift(`${stranded} accesses wait until everything is here: ${strandedReason}`);
     if (this.#fetcher.trouble !== null) trouble.unshift(this.#fetcher.trouble);
     return {
-      ...{ phase, reason, paused, bwlimit, waiting, denied },
+      ...{ phase, reason, paused, bwlimit, waiting: waiting + stranded, denied },
       files: this.#table.count,
       filesDone: this.#done,
       bytesMissing: Math.max(0, this.#missingAtStart - this.#fetcher.bytes),
@@ -260,4 +261,14 @@ export class Hydrator {
       trouble: trouble.slice(0, 20),
     };
   }
+}
+
+const strandedReason =
+  'the hydrator was killed in the moment in which it was told of them, and nothing says which file they want.';
+
+/** The kernel must not give these numbers to new events: an answer goes by number, and would meet the wrong one. */
+function keepFree(ghosts: readonly Ghost[]): void {
+  const nothing = openAt(AT_FDCWD, cstring('/dev/null'), O_RDONLY);
+  for (const { event } of ghosts) occupy(nothing, event.fd);
+  close(nothing);
 }

@@ -50,7 +50,6 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
       phase: 'staged',
       reason: null,
       bootId: null,
-      generation: 0,
       hydrator: null,
       paused: false,
     } as const;

@@ -1,14 +1,16 @@
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
+import { isThread } from '../../linux/blocked-call.ts';
 import { answerEvent, type ContentEvent } from '../../linux/fanotify.ts';
 import { close } from '../../linux/open.ts';
+import { candidatesOf } from './candidates.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import { type Demand, demandOf, safestDemand } from './demand.ts';
 import type { Miss } from './event-messages.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
-import type { InFlight } from './in-flight.ts';
+import { type Ghost, type InFlight, NOT_LOOKED } from './in-flight.ts';
 import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
 import { WaitTimes } from './wait-times.ts';
@@ -38,6 +40,7 @@ export class Misses {
   /** file → where its last miss ended. */
   readonly #lastEnds = new Map<number, number>();
   #waiting = 0;
+  #stranded = 0;
   #denied = 0;
 
   constructor(parts: MissesParts) {
@@ -49,22 +52,51 @@ export class Misses {
     return this.#waiting;
   }
 
+  /** Events that wait until nothing is missing: nobody knows which file they are about. */
+  get stranded(): number {
+    return this.#stranded;
+  }
+
   /** Events that were answered with EIO. */
   get denied(): number {
     return this.#denied;
   }
 
-  /** `hasDescriptor`: false for an event of an earlier hydrator, which is only a number. */
-  async handle({ event, file }: Miss, hasDescriptor: boolean): Promise<void> {
+  async handle({ event, file }: Miss): Promise<void> {
+    await this.#answer(event, this.#fulfil(event, file));
+    close(event.fd);
+  }
+
+  /**
+   * The same for an event of an earlier hydrator, which is only a number. If it can't be told which file it is about it waits
+   * for all of them: until `complete`.
+   */
+  async handleGhost({ event, file }: Ghost, complete: Promise<void>): Promise<void> {
+    if (!isThread(event.tid)) return this.#answer(event, Promise.resolve(false));
+    const { table } = this.#o;
+    const files = file === NOT_LOOKED ? ((await untilAsleep(() => candidatesOf(event, table))) ?? []) : [file];
+    if (files.length > 0) {
+      const fulfilled = Promise.all(files.map((candidate) => this.#fulfil(event, candidate)));
+      return this.#answer(
+        event,
+        fulfilled.then((all) => all.every((one) => one)),
+      );
+    }
+    this.#stranded += 1;
+    await complete;
+    this.#stranded -= 1;
+    await this.#answer(event, Promise.resolve(true));
+  }
+
+  async #answer(event: ContentEvent, fulfilled: Promise<boolean>): Promise<void> {
     const since = performance.now();
     this.#waiting += 1;
-    const isAllowed = await this.#patiently(this.#fulfil(event, file), since);
+    const isAllowed = await this.#patiently(fulfilled, since);
     this.#waiting -= 1;
     this.times.add(performance.now() - since);
     if (!isAllowed) this.#denied += 1;
     answerEvent(this.#o.group, event.fd, isAllowed);
     this.#o.inFlight.remove(event.fd);
-    if (hasDescriptor) close(event.fd);
   }
 
   /** False when it can't be, or the source has been away for longer than processes shall wait. */
@@ -85,7 +117,9 @@ export class Misses {
     if (file < 0) return false;
     const demand = await this.#demand(event, file);
     const needed = chunksNeeded(event, demand, table.size(file));
-    while (!isFulfilled(table, file, demand, needed)) {
+    for (let turn = 0; !isFulfilled(table, file, demand, needed); turn += 1) {
+      // What it still lacks somebody else is at, who must get to go on.
+      if (turn > 0) await nextTurn();
       try {
         for (const chunks of needed) await this.#fetch(file, chunks, demand);
         if (demand.durable) await settler.settleFile(file);
@@ -102,12 +136,8 @@ export class Misses {
 
   async #demand(event: ContentEvent, file: number): Promise<Demand> {
     const { table } = this.#o;
-    for (let tries = 0; tries < FALLS_ASLEEP_TRIES; tries += 1) {
-      const demand = demandOf(event, { size: table.size(file), isSparse: table.isSparse(file) });
-      if (demand !== null) return demand;
-      await delay(1);
-    }
-    return safestDemand;
+    const size = table.size(file);
+    return (await untilAsleep(() => demandOf(event, { size, isSparse: table.isSparse(file) }))) ?? safestDemand;
   }
 
   /** A few requests at a time, so that another process's small read does not queue behind a whole file. */
@@ -124,4 +154,14 @@ export class Misses {
     this.#lastEnds.set(file, chunks.end);
     if (isNext) this.#o.onSequential(file, chunks.end);
   }
+}
+
+/** What `look` sees of a thread, once it waits; null if it does not come to that. */
+async function untilAsleep<T>(look: () => T | null): Promise<T | null> {
+  for (let tries = 0; tries < FALLS_ASLEEP_TRIES; tries += 1) {
+    const seen = look();
+    if (seen !== null) return seen;
+    await delay(1);
+  }
+  return null;
 }

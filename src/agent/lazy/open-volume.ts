@@ -1,11 +1,15 @@
-import { closeSync, openSync, rmSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { createContentGroup } from '../../linux/fanotify.ts';
 import { tryLockExclusive } from '../../linux/flock.ts';
-import { takeGroup, thisProcess } from './holders.ts';
+import { isAlive, takeKept, thisProcess } from './holders.ts';
 import { Hydrator } from './hydrator.ts';
+import { InFlight } from './in-flight.ts';
 import { bootId, expectRecord, type VolumeRecord, writeRecord } from './volume-record.ts';
+
+const LOCK_RETRY_MS = 10;
 
 /** Held by the volume's hydrator for as long as it lives: there is never a second one. */
 export function lockVolume(stateDir: string): Disposable {
@@ -13,6 +17,19 @@ export function lockVolume(stateDir: string): Disposable {
   if (tryLockExclusive(fd)) return { [Symbol.dispose]: () => closeSync(fd) };
   closeSync(fd);
   throw new CargoError('WRONG_PHASE', `A hydrator for ${stateDir} runs already.`);
+}
+
+/** The same, once a hydrator that was killed has ended: that takes as long as what its threads wait for on the disk. */
+export async function lockAfterLast(stateDir: string): Promise<Disposable> {
+  while (true) {
+    try {
+      return lockVolume(stateDir);
+    } catch (error) {
+      const { hydrator } = await expectRecord(stateDir);
+      if (hydrator === null || isAlive(hydrator)) throw error;
+    }
+    await delay(LOCK_RETRY_MS);
+  }
 }
 
 /**
@@ -25,25 +42,23 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
   if (record.phase === 'finished') throw new CargoError('WRONG_PHASE', `${record.path} is complete already.`);
   if (record.phase === 'suspect') throw suspect(record);
   const isSameBoot = record.bootId === bootId();
-  const kept = isSameBoot ? takeGroup(record.holders) : null;
+  const kept = isSameBoot ? takeKept(record.holders) : null;
   if (kept === null && isSameBoot && record.phase === 'armed') {
     const lost = { ...record, phase: 'suspect' as const, reason: lostReason };
     await writeRecord(stateDir, lost);
     throw suspect(lost);
   }
   const isTakenOver = kept !== null;
-  if (!isTakenOver) rmSync(join(stateDir, 'in-flight'), { force: true });
-  const group = kept ?? createContentGroup();
   const next: VolumeRecord = {
     ...record,
     phase: isTakenOver && record.phase === 'armed' ? 'armed' : 'staged',
     bootId: bootId(),
-    generation: isTakenOver ? record.generation + 1 : 0,
     holders: isTakenOver ? record.holders : [],
     hydrator: thisProcess(),
   };
   await writeRecord(stateDir, next);
-  return new Hydrator({ stateDir, record: next, group, isTakenOver, isSameBoot, launcher });
+  const fresh = () => ({ group: createContentGroup(), inFlight: InFlight.create() });
+  return new Hydrator({ stateDir, record: next, kept: kept ?? fresh(), isTakenOver, isSameBoot, launcher });
 }
 
 const lostReason =

@@ -57,33 +57,40 @@ export class Settler {
   /** Returns once everything of a file that is here is durable. */
   async settleFile(file: number): Promise<void> {
     await this.#running.get(file);
-    const chunks = this.#pending.get(file);
-    if (chunks === undefined) {
-      await this.#running.get(file);
-      return;
-    }
-    this.#pending.delete(file);
-    await this.#run(new Map([[file, chunks]]));
+    // Whoever began one since then took all that was pending.
+    await (this.#running.get(file) ?? this.#begin([file]));
   }
 
   /** The same for everything that is here now. */
   async settleAll(): Promise<void> {
     await Promise.all(this.#running.values());
-    const batch = this.#pending;
-    this.#pending = new Map();
-    if (batch.size > 0) await this.#run(batch);
+    await this.#begin([...this.#pending.keys()]);
+  }
+
+  /** A file is in one run at a time: who waits for it waits for the right one. */
+  async #begin(files: readonly number[]): Promise<void> {
+    const batch = new Map<number, ChunkRange[]>();
+    for (const file of files) {
+      const chunks = this.#pending.get(file);
+      if (chunks !== undefined && !this.#running.has(file)) batch.set(file, chunks);
+    }
+    if (batch.size === 0) return;
+    const run = this.#run(batch);
+    for (const file of batch.keys()) {
+      this.#pending.delete(file);
+      this.#running.set(file, run);
+    }
+    await run;
   }
 
   async #run(batch: Map<number, ChunkRange[]>): Promise<void> {
-    const run = this.#settle(batch);
-    for (const file of batch.keys()) this.#running.set(file, run);
     try {
-      await run;
+      await this.#settle(batch);
     } catch (error) {
       for (const [file, chunks] of batch) for (const range of chunks) this.add(file, range);
       throw error;
     } finally {
-      for (const file of batch.keys()) if (this.#running.get(file) === run) this.#running.delete(file);
+      for (const file of batch.keys()) this.#running.delete(file);
     }
   }
 

@@ -24,7 +24,6 @@ export const VolumeRecord = z.object({
   reason: z.string().nullable().describe('Why it is suspect.'),
   files: z.int().describe('Placeholders that were laid out.'),
   bootId: z.string().nullable().describe('Of the boot in which it was armed.'),
-  generation: z.int().describe('Counts the hydrators.'),
   holders: z.array(Holder),
   hydrator: Holder.nullable().describe('The last one that was started.'),
   bwlimit: z.number().positive().nullable(),
