@@ -127,7 +127,7 @@ function fillDisk(bench: Bench, name: HostName): Strike {
     },
     lastsMs: FULL_MS,
     heal: async () => {
-      await bench.shell(name, `rm -f ${FILLER} ${FILLER}2`);
+      await bench.shell(name, `rm -f ${FILLER} ${FILLER}2; sync /var/lib/docker`);
     },
   };
 }

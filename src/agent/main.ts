@@ -15,7 +15,9 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => 
 try {
   if (hold) await holdAtBoot(options.dataDir, log);
   else {
-    const container = createContainerModule({ dockerSocket: docker.slice('unix://'.length), log });
+    const container = createContainerModule({
+      ...{ dockerSocket: docker.slice('unix://'.length), dataDir: options.dataDir, log },
+    });
     const volume = { sendRound, receiveRound, verifyAtSource, verifyAtTarget };
     await runAgent({ ...options, log }, { container, volume }, stop.signal);
   }

@@ -1,7 +1,8 @@
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { Engine } from '../docker/index.ts';
-import { exportImage } from '../image/index.ts';
+import { exportImage, ImageLoads } from '../image/index.ts';
 import { measureTree } from '../volume/index.ts';
 import { abandon } from './abandon.ts';
 import { describe } from './describe.ts';
@@ -19,16 +20,21 @@ import { start } from './start.ts';
 import { thaw } from './thaw.ts';
 
 /** All that the agent does with the containers and images of the local Docker Engine. */
-export function createContainerModule(options: { dockerSocket: string; log: Logger }): ContainerModule {
-  const { dockerSocket, log } = options;
+export function createContainerModule(options: {
+  dockerSocket: string;
+  dataDir: string;
+  log: Logger;
+}): ContainerModule {
+  const { dockerSocket, dataDir, log } = options;
   const engine = new Engine(dockerSocket);
+  const loads = new ImageLoads(join(dataDir, 'image-loads.json'));
   return {
     handlers: {
       serve,
       freeze: (context, input) => freeze(engine, context, input),
       thaw: (context) => thaw(engine, context),
       release: (context, input) => release(engine, context, input),
-      stage: (context, input) => stage(engine, context, input),
+      stage: (context, input) => stage(engine, loads, context, input),
       start: (context, input) => start(engine, context, input),
       refuse: (context) => refuse(engine, context),
       abandon: (context, input) => abandon(engine, context, input),

@@ -2,8 +2,8 @@ import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
 import { reach } from '../../faults/reach.ts';
-import type { ContainerInspect, Engine } from '../docker/index.ts';
-import { type EnsuredImage, ensureImage } from '../image/index.ts';
+import { type ContainerInspect, type Engine, syncStore } from '../docker/index.ts';
+import { type EnsuredImage, ensureImage, type ImageLoads } from '../image/index.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { ensureAttached } from './attached.ts';
@@ -27,6 +27,7 @@ export const places = new Serial();
  */
 export async function stage(
   engine: Engine,
+  loads: ImageLoads,
   context: StepContext,
   input: StepInput<'stage'>,
 ): Promise<StepOutput<'stage'>> {
@@ -40,7 +41,7 @@ export async function stage(
   if (targetOf(context).permit !== 'unused') {
     throw new CargoError('PERMIT_REFUSED', 'this migration was abandoned on the target host: begin a new one');
   }
-  const image = await stageImage(engine, context, definition);
+  const image = await stageImage(engine, loads, context, definition);
   await reach('target.stage.image-loaded');
   const created = await places.run('places', () => occupy(engine, context, image, bases));
   await findMounts(context, definition, created, bases);
@@ -52,6 +53,8 @@ export async function stage(
     await shutDown(engine, created.Id, context);
     throw startedByHand(definition.name);
   }
+  // Its layer and its configuration too: without a volume no round writes the disk out.
+  await syncStore(engine, context.signal);
   return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
 }
 
@@ -82,6 +85,7 @@ async function occupy(
 
 async function stageImage(
   engine: Engine,
+  loads: ImageLoads,
   context: StepContext,
   definition: ContainerDefinition,
 ): Promise<EnsuredImage> {
@@ -89,8 +93,10 @@ async function stageImage(
   await shareImage(context, definition);
   return ensureImage(
     engine,
+    loads,
     definition.image,
     {
+      key: context.migrationId,
       fetch: (haveLayers, signal) => context.source().fetchImage(haveLayers, signal),
       willMake: (reference) =>
         updateTarget(context, (target) => ({ loadedImages: adding(target.loadedImages, reference) })),

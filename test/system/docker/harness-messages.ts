@@ -17,3 +17,6 @@ export type HarnessCommand =
 
 /** What the harness asks the test for: the tar of the image, written below this directory of its host. */
 export type HarnessQuestion = { asksForImage: string; haveLayers: string[]; directory: string };
+
+/** What the agent's data directory is to the harness. */
+export const DATA_DIR = '/tmp/cargo-docker-test';

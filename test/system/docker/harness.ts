@@ -11,11 +11,11 @@ import type { MigrationRecord } from '../../../src/agent/migrations/record.ts';
 import type { StepContext, StepHandler } from '../../../src/agent/migrations/step-context.ts';
 import type { StepName } from '../../../src/api/agent-steps.ts';
 import { CargoError } from '../../../src/api/cargo-error.ts';
-import type { HarnessCommand, HarnessQuestion } from './harness-messages.ts';
+import { DATA_DIR, type HarnessCommand, type HarnessQuestion } from './harness-messages.ts';
 
 const LIMIT_MS = 120_000;
 const log = pino({ level: 'warn' }, pino.destination(2));
-const container = createContainerModule({ dockerSocket: '/run/docker.sock', log });
+const container = createContainerModule({ dockerSocket: '/run/docker.sock', dataDir: DATA_DIR, log });
 const records = new Map<string, MigrationRecord>();
 const imageAsked = new Map<string, (path: string) => void>();
 

@@ -1,5 +1,8 @@
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import { ImageLoads } from '../../../src/agent/image/index.ts';
 import type { ContainerDefinition } from '../../../src/api/container-definition.ts';
+import { DATA_DIR } from './harness-messages.ts';
 import { begin, buildImage, HostPair, IMAGE, stage, WAITING } from './pair.ts';
 
 let pair: HostPair;
@@ -68,6 +71,50 @@ test('a container whose tag was given to a newer image keeps its own', async () 
   await stage(move);
   expect(pair.target.inspect('it')).toMatchObject({ Image: move.definition.image.id });
   expect(pair.target.docker('images', '-q', 'cargo-docker-test/old:1')).toBe('');
+});
+
+/** Takes the content out of a file of the image's top layer, as a power cut does with what was not written out yet. */
+function damage(image: string, file: string): void {
+  const { target } = pair;
+  const layer = target.docker('inspect', '-f', '{{.GraphDriver.Data.UpperDir}}', image);
+  target.exec('truncate', '-s', '0', `${layer}/${file}`);
+}
+
+async function sizeAfterCrash(hasRecord: boolean): Promise<string> {
+  const { source, target } = pair;
+  const doubtful = 'cargo-docker-test/doubtful:1';
+  buildImage(source, doubtful, [`FROM ${APP}`, 'RUN head -c 70000 /dev/urandom > /doubted']);
+  pair.copyImage(doubtful);
+  damage(doubtful, 'doubted');
+  const layers = JSON.parse(target.docker('inspect', '-f', '{{json .RootFS.Layers}}', doubtful));
+  const loads = new ImageLoads(target.root + join(DATA_DIR, 'image-loads.json'));
+  await loads.begin('cut-off-by-a-crash', hasRecord ? layers : []);
+  await staged(doubtful);
+  const size = target.docker('run', '--rm', doubtful, 'sh', '-c', 'wc -c < /doubted');
+  expect(await new ImageLoads(target.root + join(DATA_DIR, 'image-loads.json')).doubtful()).toEqual(new Set());
+  return size;
+}
+
+test('layers whose loading a crash cut off are made anew', async () => {
+  expect(await sizeAfterCrash(true)).toBe('70000');
+});
+
+test('control: without the record of the load the container sees files without their content', async () => {
+  expect(await sizeAfterCrash(false)).toBe('0');
+});
+
+test('layers in doubt that another image holds are refused, with what to do', async () => {
+  const { target } = pair;
+  pair.copyImage(APP);
+  const layers: string[] = JSON.parse(target.docker('inspect', '-f', '{{json .RootFS.Layers}}', APP));
+  target.docker('create', '--name', 'holder', APP);
+  const path = target.root + join(DATA_DIR, 'image-loads.json');
+  await new ImageLoads(path).begin('cut-off-by-a-crash', layers.slice(-1));
+  await expect(staged(APP)).rejects.toMatchObject({
+    code: 'DOCKER_ERROR',
+    message: expect.stringContaining('docker rmi'),
+  });
+  target.exec('rm', join(DATA_DIR, 'image-loads.json'));
 });
 
 test('an image that is not what the source says is not used', async () => {

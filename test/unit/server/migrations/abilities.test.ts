@@ -22,7 +22,7 @@ async function agentThatCan(can: readonly string[], server: TestServer, name: st
     ...{ server: new URL(server.url), joinTokenFile, listen: { host: '127.0.0.1', port: await freePort() } },
     ...{ dataDir: join(dir, 'data'), name, abilities: can, log },
   };
-  const container = createContainerModule({ dockerSocket: join(dir, 'no-docker.sock'), log });
+  const container = createContainerModule({ dockerSocket: join(dir, 'no-docker.sock'), dataDir: options.dataDir, log });
   const volume = { sendRound, receiveRound, verifyAtSource, verifyAtTarget };
   const ended = runAgent(options, { container, volume }, stop.signal);
   await expect.poll(async () => (await server.call(`/v1/hosts/${name}`)).status, { timeout: 10_000 }).toBe(200);
