@@ -37,7 +37,7 @@ async function join(index: number): Promise<() => Promise<unknown>> {
   const hostId = randomUUID();
   const name = `host-${index}`;
   const facts = factsAt(`127.0.0.1:${portOf(server)}`);
-  const csr = await certificateRequest(privateKey, name);
+  const csr = certificateRequest(privateKey, name);
   const ask = { tokenId: token.id, tokenSecret: token.secret, hostId, name, csr, facts };
   const { certificate } = JoinResponse.parse(await post('/v1/join', ask, newcomer));
   server.setSecureContext({ key, cert: certificate, ca, minVersion: 'TLSv1.3' });

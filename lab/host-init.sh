@@ -6,6 +6,7 @@
 # LAB_NAME      host name            LAB_FS    file system of the disk
 # LAB_DIR       folder on the machine with disk.img, and `disk` and `root` to mount on
 # LAB_BASE      Debian tree          LAB_CLONE clone of Cargo to show at /opt/cargo, or empty
+# LAB_CODE      the machine's cache of compiled code for what runs from there
 # LAB_HOSTS     lines of /etc/hosts  LAB_DNS   name server: answers nobody, at once
 set -eu
 
@@ -68,6 +69,8 @@ if [ -n "$LAB_CLONE" ]; then
   mkdir -p opt/cargo
   mount --bind "$LAB_CLONE" opt/cargo
   mount -o remount,bind,ro opt/cargo
+  mkdir -p var/cache/cargo
+  mount --bind "$LAB_CODE" var/cache/cargo
 fi
 
 hostname "$LAB_NAME"

@@ -7,7 +7,7 @@ import { diskReleased } from './disk.ts';
 import { startDocker } from './docker.ts';
 import { enterCommand, findInit, hostGroup, hostRoot } from './enter.ts';
 import { connect, setLink } from './network.ts';
-import { cloneRoot, diskImage, hostDir } from './paths.ts';
+import { cloneRoot, codeCache, diskImage, hostDir } from './paths.ts';
 import { stopFileSystem } from './power-cut.ts';
 import { run } from './run.ts';
 import type { Lab, LabHost } from './state.ts';
@@ -41,6 +41,7 @@ export async function bootHost(lab: Lab, host: LabHost): Promise<void> {
       LAB_DIR: dir,
       LAB_BASE: base,
       LAB_CLONE: lab.bare ? '' : cloneRoot,
+      LAB_CODE: codeCache(),
       LAB_HOSTS: neighbours.join('\n'),
       LAB_DNS: lab.gateway,
     },

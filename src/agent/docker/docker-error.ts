@@ -1,17 +1,28 @@
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 
-const HttpFailure = z.looseObject({ statusCode: z.number(), json: z.unknown(), message: z.string() });
 const SystemFailure = z.looseObject({ code: z.string() });
 const Answer = z.looseObject({ message: z.string() });
 
 const unreachable = new Set(['ENOENT', 'ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'EACCES', 'ENOTSOCK', 'ETIMEDOUT']);
 
+/** An answer that says that a call failed. */
+export class EngineFailure extends Error {
+  readonly status: number;
+  /** In Docker's own words, where it found any. */
+  readonly said: string;
+
+  constructor(status: number, body: string) {
+    super(`Docker answered with HTTP status ${status}`);
+    this.status = status;
+    this.said = wordsOf(body) ?? `(HTTP status ${status}) ${body.trim()}`;
+  }
+}
+
 /** What a call of the Docker Engine threw, in the words of the catalogue. `what` completes "could not …". */
 export function dockerError(thrown: unknown, what: string, path: string): CargoError {
   if (thrown instanceof CargoError) return thrown;
-  const http = HttpFailure.safeParse(thrown);
-  if (http.success) return httpError(http.data, what, path, thrown);
+  if (thrown instanceof EngineFailure) return httpError(thrown, what, path);
   const system = SystemFailure.safeParse(thrown);
   if (system.success && unreachable.has(system.data.code)) {
     const message = `the Docker daemon of this host does not answer (${system.data.code}): is it running?`;
@@ -30,11 +41,18 @@ export function hasStatus(thrown: unknown, ...statuses: number[]): boolean {
   return details.success && statuses.includes(details.data.status);
 }
 
-function httpError(failure: z.infer<typeof HttpFailure>, what: string, path: string, cause: unknown): CargoError {
-  const status = failure.statusCode;
-  const answer = Answer.safeParse(failure.json);
-  const said = answer.success ? answer.data.message : failure.message;
-  const options = { cause, details: { status } };
+function wordsOf(body: string): string | null {
+  try {
+    const answer = Answer.safeParse(JSON.parse(body));
+    return answer.success ? answer.data.message : null;
+  } catch {
+    return null;
+  }
+}
+
+function httpError(failure: EngineFailure, what: string, path: string): CargoError {
+  const { status, said } = failure;
+  const options = { cause: failure, details: { status } };
   if (/multiple IDs found with provided prefix/i.test(said)) {
     return new CargoError('CONTAINER_AMBIGUOUS', `${said}: give more of the id`, options);
   }

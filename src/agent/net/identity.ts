@@ -60,7 +60,7 @@ export class HostIdentity {
     this.#identity = fresh;
   }
 
-  certificateRequest(): Promise<string> {
+  certificateRequest(): string {
     return certificateRequest(createPrivateKey(this.#identity.key), this.hostId);
   }
 

@@ -75,7 +75,7 @@ async function joinOnce(options: JoinOptions, token: JoinToken): Promise<Credent
     tokenSecret: token.secret,
     hostId: options.identity.hostId,
     name: options.name,
-    csr: await options.identity.certificateRequest(),
+    csr: options.identity.certificateRequest(),
     facts: await options.facts(options.signal),
   };
   const { certificate } = await server.post('/v1/join', request, JoinResponse, options.signal);

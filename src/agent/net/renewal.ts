@@ -66,7 +66,7 @@ export async function keepRenewed(options: RenewalOptions): Promise<void> {
 async function renewOnce(options: RenewalOptions, current: Credentials): Promise<void> {
   const { identity, log, signal } = options;
   try {
-    const csr = await identity.certificateRequest();
+    const csr = identity.certificateRequest();
     const { certificate } = await options.server().post('/v1/renew', { csr }, JoinResponse, signal);
     options.onRenewed(await identity.join({ certificate, ca: current.ca }));
     log.info({ until: new X509Certificate(certificate).validToDate }, 'the certificate was renewed');

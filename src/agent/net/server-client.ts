@@ -1,4 +1,7 @@
-import { Agent, type Dispatcher, request } from 'undici';
+import type { IncomingMessage } from 'node:http';
+import { Agent, type AgentOptions, request } from 'node:https';
+import { addAbortSignal } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { z } from 'zod';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import type { Credentials } from './identity.ts';
@@ -10,19 +13,25 @@ const CONNECT_LIMIT_MS = 5_000;
 /** How much is known of the server: nothing yet, its CA, or its CA and who we are. */
 export type Trust = { kind: 'unverified' } | { kind: 'ca'; ca: string } | { kind: 'mutual'; credentials: Credentials };
 
-/** The server's REST API over one kept-alive connection. Dispose of it to close the connection. */
+type Call = { method: 'GET' | 'POST'; path: string; body?: string };
+
+/**
+ * The server's REST API over one kept-alive connection. Dispose of it to close the connection. Node's own HTTP client, which
+ * the agent has loaded anyway for its peers.
+ */
 export class ServerClient implements AsyncDisposable {
   readonly #url: URL;
   readonly #connections: Agent;
+  readonly #calls = new Set<Promise<unknown>>();
 
   constructor(url: URL, trust: Trust) {
     this.#url = url;
     this.#connections = new Agent({
-      connect: { ...tlsOptions(trust), timeout: CONNECT_LIMIT_MS },
-      connections: 1,
+      ...tlsOptions(trust),
+      keepAlive: true,
+      maxSockets: 1,
       // A resumed TLS session would skip the check of the server's name.
       maxCachedSessions: 0,
-      keepAliveTimeout: 30_000,
     });
   }
 
@@ -36,37 +45,27 @@ export class ServerClient implements AsyncDisposable {
     return this.#call({ method: 'POST', path, body: JSON.stringify(body) }, answer, signal);
   }
 
+  /** Calls that are under way end first. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#connections.close();
+    await Promise.allSettled(this.#calls);
+    this.#connections.destroy();
   }
 
-  async #call<T>(
-    call: { method: 'GET' | 'POST'; path: string; body?: string },
-    answer: z.ZodType<T>,
-    signal: AbortSignal,
-  ): Promise<T> {
-    const { status, text } = await this.#exchange(call, AbortSignal.any([signal, AbortSignal.timeout(CALL_LIMIT_MS)]));
-    const body = parseJson(text);
+  async #call<T>(call: Call, answer: z.ZodType<T>, signal: AbortSignal): Promise<T> {
+    const exchange = this.#exchange(call, AbortSignal.any([signal, AbortSignal.timeout(CALL_LIMIT_MS)]));
+    this.#calls.add(exchange);
+    const { status, said } = await exchange.finally(() => this.#calls.delete(exchange));
+    const body = parseJson(said);
     if (status >= 400) throw refusal(status, body);
     const parsed = answer.safeParse(body);
     if (parsed.success) return parsed.data;
     throw new CargoError('INTERNAL', `${this.#url.origin}${call.path} answered what is no answer of a cargo-server`);
   }
 
-  async #exchange(
-    call: { method: 'GET' | 'POST'; path: string; body?: string },
-    signal: AbortSignal,
-  ): Promise<{ status: number; text: string }> {
-    const options: Parameters<typeof request>[1] = {
-      method: call.method,
-      dispatcher: this.#connections as Dispatcher,
-      signal,
-      headers: { 'content-type': 'application/json' },
-      ...(call.body === undefined ? {} : { body: call.body }),
-    };
+  async #exchange(call: Call, signal: AbortSignal): Promise<{ status: number; said: string }> {
     try {
-      const response = await request(new URL(call.path, this.#url), options);
-      return { status: response.statusCode, text: await response.body.text() };
+      const response = await this.#send(call, signal);
+      return { status: response.statusCode ?? 0, said: await text(response) };
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new CargoError('SERVER_UNREACHABLE', `the server at ${this.#url.origin} can't be reached: ${reason}`, {
@@ -74,9 +73,25 @@ export class ServerClient implements AsyncDisposable {
       });
     }
   }
+
+  #send({ method, path, body }: Call, signal: AbortSignal): Promise<IncomingMessage> {
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    const length = body === undefined ? {} : { 'content-length': Buffer.byteLength(body) };
+    const headers = { 'content-type': 'application/json', ...length };
+    const sent = request(new URL(path, this.#url), { method, headers, agent: this.#connections, signal });
+    sent.once('response', (response) => resolve(addAbortSignal(signal, response)));
+    sent.once('socket', (socket) => {
+      if (!socket.connecting) return;
+      socket.setTimeout(CONNECT_LIMIT_MS, () => sent.destroy(new Error('it does not answer')));
+      socket.once('secureConnect', () => socket.setTimeout(0));
+    });
+    sent.on('error', reject);
+    sent.end(body);
+    return promise;
+  }
 }
 
-function tlsOptions(trust: Trust): Agent.Options['connect'] {
+function tlsOptions(trust: Trust): AgentOptions {
   const minVersion = 'TLSv1.3';
   if (trust.kind === 'unverified') return { minVersion, rejectUnauthorized: false };
   const checkServerIdentity = expectParty({ kind: 'server' });

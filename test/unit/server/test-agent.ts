@@ -58,7 +58,7 @@ export async function askToJoin(
       tokenSecret: token.secret,
       hostId: join.hostId,
       name: join.name,
-      csr: await certificateRequest(join.key, 'whatever the agent likes'),
+      csr: certificateRequest(join.key, 'whatever the agent likes'),
       facts: factsAt(join.address ?? '127.0.0.1:1'),
     },
   });

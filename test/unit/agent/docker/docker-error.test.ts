@@ -1,10 +1,9 @@
 import { expect, test } from 'vitest';
-import { dockerError, hasStatus } from '../../../../src/agent/docker/docker-error.ts';
+import { dockerError, EngineFailure, hasStatus } from '../../../../src/agent/docker/docker-error.ts';
 import { Engine } from '../../../../src/agent/docker/index.ts';
 import { loadedReferences, loadFailure } from '../../../../src/agent/docker/load-reply.ts';
 
-const http = (statusCode: number, message: string) =>
-  Object.assign(new Error(`(HTTP code ${statusCode}) ${message}`), { statusCode, json: { message } });
+const http = (status: number, message: string) => new EngineFailure(status, JSON.stringify({ message }));
 
 test.each([
   [http(404, 'No such container: x'), '/containers/x/json', 'CONTAINER_NOT_FOUND'],

@@ -110,7 +110,7 @@ test('the request for a certificate is one that the server accepts, for the key 
   const { key } = z
     .object({ key: z.string() })
     .parse(JSON.parse(await readFile(join(directory.path, 'identity.json'), 'utf8')));
-  const requested = await requestedKey(await identity.certificateRequest());
+  const requested = await requestedKey(identity.certificateRequest());
   expect(requested.equals(createPublicKey(key))).toBe(true);
 });
 

@@ -26,7 +26,7 @@ test('a certificate near its end is replaced at once, for the same key', async (
   const authority = await TestAuthority.make();
   const path = join(directory.path, 'identity.json');
   const identity = await HostIdentity.open(path);
-  const key = await requestedKey(await identity.certificateRequest());
+  const key = await requestedKey(identity.certificateRequest());
   const uri = `cargo://host/${identity.hostId}`;
   const soon = new Date(Date.now() + 60_000);
   const old = await identity.join({ certificate: await authority.issue(key, [uri], soon), ca: authority.pem });

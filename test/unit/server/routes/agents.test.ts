@@ -114,10 +114,7 @@ describe('joining', () => {
 
   test('a request that is no certificate request, or not for a P-256 key, is refused by name', async () => {
     const { id, secret } = parseJoinToken(await token());
-    const tampered = (await certificateRequest(newKey(), 'x')).replace(
-      /\n(.)/,
-      (_, first) => `\n${first === 'M' ? 'N' : 'M'}`,
-    );
+    const tampered = certificateRequest(newKey(), 'x').replace(/\n(.)/, (_, first) => `\n${first === 'M' ? 'N' : 'M'}`);
     for (const csr of ['', 'nonsense', await rsaRequest(), tampered]) {
       const body = { tokenId: id, tokenSecret: secret, hostId: randomUUID(), name: 'x', csr, facts: factsAt('h:1') };
       const answer = await server.call('/v1/join', { token: null, body });
@@ -140,7 +137,7 @@ describe('agents that are in', () => {
   test('renewing gives a certificate for the new key and the same host', async () => {
     await using agent = await TestAgent.join(server, 'renews', { token: await token() });
     const key = newKey();
-    const csr = await certificateRequest(key, 'x');
+    const csr = certificateRequest(key, 'x');
     const answer = await server.call('/v1/renew', { token: null, through: agent.client, body: { csr } });
     const issued = new X509Certificate(JoinResponse.parse(answer.body).certificate);
     expect(issued.subjectAltName).toBe(`URI:cargo://host/${agent.hostId}`);
