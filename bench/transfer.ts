@@ -1,20 +1,26 @@
 /**
- * Cargo's transfer, with mutual authentication and encryption, against `tar | tar` over a socket and an rsync daemon, on loopback. Each way copies a tree into an
- * empty directory of the same file system and ends when that is synced. The ways take turns; medians are printed.
+ * Cargo's transfer from agent to agent, with mutual authentication and encryption, beside `tar | nc` and an rsync daemon,
+ * all between the same two hosts of the lab: each with a disk (ext4) and a network of its own, joined by the lab's link.
  *
- *   node bench/transfer.ts [--quick] [--bulk-files 64] [--bulk-mib 64] [--small-files 100000] [--small-bytes 4096]
- *                          [--runs 3] [--directory /var/tmp]
+ *   node bench/transfer.ts [--quick] [--bulk-files 64] [--bulk-mib 64] [--small-files 100000] [--small-bytes 4096] [--runs 3]
  *
+ * The ways take turns, another one first each time; medians are printed. Before each turn everything is synced and the
+ * machine's page cache is dropped, then the source's metadata are read once, as Cargo's plan does: contents are cold for
+ * all, metadata warm for all. The time is up when the copy is synced to the target's disk. After each turn rsync finds
+ * no difference of metadata between the two trees. Copies of many files are kept until the end: ext4 makes new ones far
+ * more slowly for minutes after many were removed (it gives no number out twice so soon), whoever comes next.
  * `--quick`: a quarter of the bytes and of the files.
  */
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { randomBytes } from 'node:crypto';
-import { once } from 'node:events';
 import fs from 'node:fs';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
+import { markdownTable, median, seconds } from './figures.ts';
+import { LabPair } from './lab-pair.ts';
+import { describeMachine } from './machine.ts';
+import { runGroup } from './process-group.ts';
+import { makeTree } from './trees.ts';
+import { type Measurement, SOURCE, TARGET, treePath, type Way, waysOf } from './ways.ts';
 
+const MANY_FILES = 1000;
 const { values } = parseArgs({
   options: {
     'bulk-files': { type: 'string', default: '64' },
@@ -23,154 +29,70 @@ const { values } = parseArgs({
     'small-bytes': { type: 'string', default: '4096' },
     quick: { type: 'boolean', default: false },
     runs: { type: 'string', default: '3' },
-    directory: { type: 'string', default: '/var/tmp' },
   },
 });
-
-const OURS = 'cargo (sealed)';
-
-type Measurement = { seconds: number; note?: string };
-type Way = { name: string; run: (source: string, target: string) => Promise<Measurement> };
-
-const directory = fs.mkdtempSync(join(values.directory, 'cargo-bench-'));
-const pem = join(directory, 'identity.pem');
-
-const ways: Way[] = [
-  { name: OURS, run: runCargo },
-  { name: 'tar | tar (plain TCP)', run: runTar },
-  { name: 'rsync daemon (plain TCP)', run: runRsync },
+const share = values.quick ? 4 : 1;
+const trees = [
+  { tree: 'bulk', files: Number(values['bulk-files']) / share, bytes: Number(values['bulk-mib']) * 2 ** 20 },
+  { tree: 'small', files: Number(values['small-files']) / share, bytes: Number(values['small-bytes']) },
 ];
+const runs = Number(values.runs);
+const interruption = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => interruption.abort());
 
-async function runCargo(source: string, target: string): Promise<Measurement> {
-  const side = new URL('./transfer-side.ts', import.meta.url).pathname;
-  const start = (...args: string[]): ChildProcess => {
-    return spawn(process.execPath, [side, ...args, pem], { stdio: ['ignore', 'pipe', 'inherit'] });
-  };
-  const sender = linesOf(start('listen', '0', source, join(directory, 'state-source')));
-  const port = await sender.next();
-  const receiver = linesOf(start('connect', port, target, join(directory, 'state-target')));
-  const [sent, received] = [JSON.parse(await sender.next()), JSON.parse(await receiver.next())];
-  for (const state of ['state-source', 'state-target']) fs.rmSync(join(directory, state), { recursive: true });
-  return {
-    seconds: received.seconds,
-    note: `cpu ${sent.cpuSeconds.toFixed(1)}+${received.cpuSeconds.toFixed(1)} s, peak RSS ${sent.peakMiB}+${received.peakMiB} MiB`,
-  };
+const machine = describeMachine();
+await using pair = await LabPair.boot('bench-transfer', interruption.signal);
+await pair.demo.image(SOURCE, 'busybox');
+const ways = waysOf(pair);
+const rows: string[][] = [];
+for (const shape of trees) {
+  const path = pair.path(SOURCE, treePath(shape.tree));
+  await makeTree(path, shape, interruption.signal);
+  rows.push(rowOf(shape, await takeTurns(shape)));
+  fs.rmSync(path, { recursive: true });
 }
+const [ours = '', ...peers] = ways.map(({ name }) => name);
+const head = ['what', `${ours} (sealed)`, ...peers, 'cargo is', 'whole `cargoctl migrate`'];
+console.log(`\n${machine}; medians of ${runs} turns\n\n${markdownTable(head, rows)}`);
 
-function linesOf(child: ChildProcess): { next: () => Promise<string> } {
-  if (child.stdout === null) throw new Error('no output');
-  const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
-  return {
-    next: async () => {
-      const { value, done } = await lines.next();
-      if (done) throw new Error('a side of the transfer ended early');
-      return value;
-    },
-  };
-}
-
-/** The sockets are the tars' own standard input and output: nothing in between. */
-async function runTar(source: string, target: string): Promise<Measurement> {
-  const listener = `
-import socket, subprocess, sys
-s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True)
-c, _ = s.accept()
-sys.exit(subprocess.call(['tar', '-C', sys.argv[1], '--xattrs', '--xattrs-include=*', '--acls', '-xp'], stdin=c.fileno()))
-`;
-  const receiver = spawn('python3', ['-c', listener, target], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const port = await linesOf(receiver).next();
-  const began = performance.now();
-  const pipe = 'exec 3<>/dev/tcp/127.0.0.1/$1; exec tar -C "$2" --xattrs --acls -cS . >&3';
-  const ended = once(receiver, 'exit');
-  execFileSync('bash', ['-c', pipe, 'tar', port, source]);
-  await ended;
-  execFileSync('sync', ['-f', target]);
-  return { seconds: (performance.now() - began) / 1000 };
-}
-
-async function runRsync(source: string, target: string): Promise<Measurement> {
-  const config = join(directory, 'rsyncd.conf');
-  const port = 20_000 + (process.pid % 20_000);
-  const settings = ['use chroot = no', 'reverse lookup = no', 'uid = 0', 'gid = 0', '[to]', `path = ${target}`];
-  fs.writeFileSync(config, `${[...settings, 'read only = no'].join('\n')}\n`);
-  const args = ['--daemon', '--no-detach', `--config=${config}`, `--port=${port}`, '--address=127.0.0.1'];
-  const daemon = spawn('rsync', args, { stdio: 'inherit' });
-  try {
-    await untilListening(port);
-    const began = performance.now();
-    execFileSync('rsync', ['-aHAXS', '--numeric-ids', `${source}/`, `rsync://127.0.0.1:${port}/to/`]);
-    execFileSync('sync', ['-f', target]);
-    return { seconds: (performance.now() - began) / 1000 };
-  } finally {
-    const ended = once(daemon, 'exit');
-    daemon.kill('SIGTERM');
-    await ended;
-  }
-}
-
-async function untilListening(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt += 1) {
-    const probe = spawn('bash', ['-c', `exec 3<>/dev/tcp/127.0.0.1/${port}`], { stdio: 'ignore' });
-    const [status] = await once(probe, 'exit');
-    if (status === 0) return;
-  }
-  throw new Error('the rsync daemon does not listen');
-}
-
-function median(numbers: readonly number[]): number {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const upper = sorted[middle] ?? 0;
-  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? 0)) / 2;
-}
-
-async function compare(title: string, source: string, mib: number, files: number): Promise<void> {
-  const seconds = new Map<string, number[]>(ways.map(({ name }) => [name, []]));
-  let note = '';
-  for (let run = 0; run < Number(values.runs); run += 1) {
-    for (const way of ways) {
-      const target = join(directory, 'target');
-      fs.mkdirSync(target);
-      const measured = await way.run(source, target);
-      seconds.get(way.name)?.push(measured.seconds);
-      note = measured.note ?? note;
-      fs.rmSync(target, { recursive: true });
-      execFileSync('sync', ['-f', directory]);
+async function takeTurns({ tree, files }: (typeof trees)[number]): Promise<Measurement[][]> {
+  const isKept = files > MANY_FILES;
+  const measured: Measurement[][] = ways.map(() => []);
+  for (let turn = 0; turn < runs; turn += 1) {
+    for (let place = 0; place < ways.length; place += 1) {
+      const index = (turn + place) % ways.length;
+      const way = ways[index];
+      if (way === undefined) continue;
+      const measurement = await measure(way, tree, isKept);
+      measured[index]?.push(measurement);
+      console.log(`${tree}, turn ${turn + 1}: ${way.name} ${seconds(measurement.seconds)}`);
     }
   }
-  const ours = median(seconds.get(OURS) ?? []);
-  console.log(`\n${title} (${values.runs} runs each, medians; cargo: ${note})`);
-  for (const [name, all] of seconds) {
-    const middle = median(all);
-    const rate = `${(mib / middle).toFixed(0).padStart(5)} MiB/s ${(files / middle).toFixed(0).padStart(6)} files/s`;
-    const ratio = (middle / ours).toFixed(2);
-    console.log(`  ${name.padEnd(26)} ${middle.toFixed(2).padStart(7)} s ${rate}   cargo is ${ratio} times as fast`);
-  }
+  return measured;
 }
 
-function makeFiles(path: string, count: number, bytes: number): void {
-  for (let index = 0; index < count; index += 1) {
-    const folder = join(path, `d${Math.floor(index / 1000)}`);
-    fs.mkdirSync(folder, { recursive: true });
-    fs.writeFileSync(join(folder, `file-${index}`), randomBytes(bytes));
-  }
-  execFileSync('sync', ['-f', path]);
+async function measure(way: Way, tree: string, isKept: boolean): Promise<Measurement> {
+  await using turn = await way.prepare(tree);
+  await freshCaches(turn.source);
+  const measurement = await turn.measure();
+  const differences = await turn.differences();
+  if (differences !== '') throw new Error(`${way.name} left differences:\n${differences}`);
+  const aside = pair.path(TARGET, treePath(`of-${way.name.replaceAll(' ', '-')}-${performance.now()}`));
+  await turn.clear(isKept ? aside : null);
+  return measurement;
 }
 
-try {
-  const subject = ['-subj', '/CN=bench', '-addext', 'basicConstraints=critical,CA:TRUE'];
-  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', '-'];
-  const request = ['req', '-x509', '-days', '1', ...key, ...subject];
-  fs.writeFileSync(pem, execFileSync('openssl', request, { stdio: ['ignore', 'pipe', 'ignore'] }), { mode: 0o600 });
-  const share = values.quick ? 4 : 1;
-  const bulk = { files: Number(values['bulk-files']) / share, mib: Number(values['bulk-mib']) };
-  const small = { files: Number(values['small-files']) / share, bytes: Number(values['small-bytes']) };
-  makeFiles(join(directory, 'bulk'), bulk.files, bulk.mib << 20);
-  makeFiles(join(directory, 'small'), small.files, small.bytes);
-  const bulkTitle = `${bulk.files} files of ${bulk.mib} MiB`;
-  await compare(bulkTitle, join(directory, 'bulk'), bulk.files * bulk.mib, bulk.files);
-  const smallMib = (small.files * small.bytes) / 2 ** 20;
-  await compare(`${small.files} files of ${small.bytes} bytes`, join(directory, 'small'), smallMib, small.files);
-} finally {
-  fs.rmSync(directory, { recursive: true, force: true });
+async function freshCaches(source: string): Promise<void> {
+  await runGroup(['sync'], interruption.signal);
+  fs.writeFileSync('/proc/sys/vm/drop_caches', '3');
+  await runGroup(['du', '-s', source], interruption.signal);
+}
+
+function rowOf({ files, bytes }: (typeof trees)[number], measured: Measurement[][]): string[] {
+  const medians = measured.map((each) => median(each.map((one) => one.seconds)));
+  const [cargo = Number.NaN, ...others] = medians;
+  const ratios = others.map((other, index) => `${(other / cargo).toFixed(2)} × ${ways[index + 1]?.name}`);
+  const whole = median(measured[0]?.map(({ wholeSeconds = Number.NaN }) => wholeSeconds) ?? []);
+  const size = bytes < 2 ** 20 ? `${bytes / 1024} KiB` : `${bytes / 2 ** 20} MiB`;
+  return [`${files} files of ${size}`, ...medians.map(seconds), ratios.join(', '), seconds(whole)];
 }
