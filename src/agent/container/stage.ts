@@ -2,7 +2,7 @@ import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
 import { reach } from '../../faults/reach.ts';
-import { type ContainerInspect, type Engine, syncStore } from '../docker/index.ts';
+import { type ContainerInspect, type Engine, storeOf, syncStore } from '../docker/index.ts';
 import { type EnsuredImage, ensureImage, type ImageLoads } from '../image/index.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { StepContext } from '../migrations/step-context.ts';
@@ -54,7 +54,7 @@ export async function stage(
     throw startedByHand(definition.name);
   }
   // Its layer and its configuration too: without a volume no round writes the disk out.
-  await syncStore(engine, context.signal);
+  await syncStore(await storeOf(engine, context.signal));
   return { containerId: created.Id, layersFetched: image.layersFetched, imageBytes: image.bytes };
 }
 

@@ -11,4 +11,4 @@ export type {
   VolumeInspect,
 } from './replies.ts';
 export { ContainerInspect, NetworkInspect } from './replies.ts';
-export { syncStore } from './sync-store.ts';
+export { storeOf, syncStore } from './sync-store.ts';

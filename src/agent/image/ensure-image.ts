@@ -2,11 +2,9 @@ import { type Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { ImageDefinition } from '../../api/container-definition.ts';
-import { type Engine, type ImageInspect, loadedReferences, syncStore } from '../docker/index.ts';
+import { type Engine, type ImageInspect, loadedReferences, storeOf, syncStore } from '../docker/index.ts';
 import type { ImageLoads } from './image-loads.ts';
 import { findSameImage, isSameImage, layersHere } from './local-images.ts';
-
-const SYNC_LIMIT_MS = 600_000;
 
 export type EnsuredImage = {
   /** What the container is to be created from: the original reference where it names the image here, else the id. */
@@ -98,8 +96,11 @@ async function fetchImage(
       done(null, chunk);
     },
   });
-  const said = await loadDurably(engine, loads, { key: source.key, layers: wanted.layers.slice(have.length) }, () =>
-    loadFrom(engine, tar, counter, signal),
+  const said = await loadDurably(
+    await storeOf(engine, signal),
+    loads,
+    { key: source.key, layers: wanted.layers.slice(have.length) },
+    () => loadFrom(engine, tar, counter, signal),
   );
   for (const reference of [wanted.id, ...loadedReferences(said)]) {
     const image = await engine.findImage(reference, signal);
@@ -112,7 +113,7 @@ async function fetchImage(
 
 /** A load that fails may leave layers, too. */
 async function loadDurably(
-  engine: Engine,
+  store: readonly string[],
   loads: ImageLoads,
   { key, layers }: { key: string; layers: string[] },
   load: () => Promise<string>,
@@ -121,7 +122,7 @@ async function loadDurably(
   try {
     return await load();
   } finally {
-    await syncStore(engine, AbortSignal.timeout(SYNC_LIMIT_MS));
+    await syncStore(store);
     await loads.end(key);
   }
 }
