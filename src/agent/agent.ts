@@ -23,6 +23,7 @@ import { keepRenewed } from './net/renewal.ts';
 import { ServedRounds } from './net/served-rounds.ts';
 import { ServerClient } from './net/server-client.ts';
 import { Trust } from './net/trust.ts';
+import type { ChangeLog } from './volume/index.ts';
 
 const CLOSE_LIMIT_MS = 10_000;
 
@@ -46,6 +47,8 @@ export type AgentParts = {
     receiveRound: ReceiveRound;
     verifyAtSource: VerifyAtSource;
     verifyAtTarget: VerifyAtTarget;
+    followChanges?: (path: string) => ChangeLog;
+    auditChanges?: boolean;
   };
 };
 
@@ -69,8 +72,9 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
   const join = { server, tokenFile: options.joinTokenFile, name, identity, facts, log, signal };
   const connection = new Connection(server, await ensureJoined(join));
 
-  const { sendRound, verifyAtSource } = parts.volume;
-  const rounds = new ServedRounds({ records, send: sendRound, verify: verifyAtSource, log });
+  const { sendRound, verifyAtSource, followChanges, auditChanges } = parts.volume;
+  const served = { send: sendRound, verify: verifyAtSource, followChanges, auditChanges: auditChanges === true };
+  const rounds = new ServedRounds({ ...served, records, log });
   const steps = new StepRunner({
     records,
     handlers: allHandlers(parts.container, parts.volume, rounds),

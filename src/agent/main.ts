@@ -4,7 +4,7 @@ import { createContainerModule } from './container/index.ts';
 import { holdAtBoot } from './hold-at-boot.ts';
 import { createLog } from './log.ts';
 import { parseCommandLine } from './options.ts';
-import { receiveRound, sendRound, verifyAtSource, verifyAtTarget } from './volume/index.ts';
+import { ChangeLog, receiveRound, sendRound, verifyAtSource, verifyAtTarget } from './volume/index.ts';
 
 const { hold, docker, logLevel, ...options } = parseCommandLine(process.argv);
 const log = createLog(logLevel);
@@ -18,7 +18,9 @@ try {
     const container = createContainerModule({
       ...{ dockerSocket: docker.slice('unix://'.length), dataDir: options.dataDir, log },
     });
-    const volume = { sendRound, receiveRound, verifyAtSource, verifyAtTarget };
+    const followChanges = (path: string): ChangeLog => ChangeLog.start(path);
+    const auditChanges = process.env['CARGO_AUDIT_CHANGES'] === '1';
+    const volume = { sendRound, receiveRound, verifyAtSource, verifyAtTarget, followChanges, auditChanges };
     await runAgent({ ...options, log }, { container, volume }, stop.signal);
   }
 } catch (thrown) {

@@ -24,6 +24,11 @@ export function direntLength(bytes: Buffer, at: number): number {
   return bytes.readUInt16LE(at + 16);
 }
 
+/** The number of the inode that the entry with its name at `nameStart` stands for, in halves; at a mount, of what lies below. */
+export function direntInode(bytes: Buffer, nameStart: number): { low: number; high: number } {
+  return { low: bytes.readUInt32LE(nameStart - NAME), high: bytes.readUInt32LE(nameStart - NAME + 4) };
+}
+
 /** Where the NUL-terminated name of the packed entry at `at` begins. */
 export function direntNameStart(at: number): number {
   return at + NAME;

@@ -10,8 +10,9 @@ import { BlockCursor } from '../volume/block-cursor.ts';
 import { readFully } from '../volume/file-content.ts';
 import { isOutlined } from '../volume/file-sender.ts';
 import { FILE } from '../volume/format.ts';
-import { Manifest } from '../volume/manifest.ts';
+import type { Manifest } from '../volume/manifest.ts';
 import { OpenRoot } from '../volume/open-root.ts';
+import { openManifest } from '../volume/partial-manifest.ts';
 import { LINK, RecordView } from '../volume/record.ts';
 import { walkDirectories } from '../volume/tree.ts';
 import { openRecorded } from '../volume/tree-entry.ts';
@@ -41,7 +42,7 @@ export class ServedFiles implements Disposable {
   /** `stateDir` is that of the rounds' sending side, and `contentLimit` what they were sent with. */
   constructor(options: { path: string; stateDir: string; contentLimit: number }) {
     const state = Acknowledged.parse(JSON.parse(readFileSync(join(options.stateDir, 'source.json'), 'utf8')));
-    this.#manifest = new Manifest(options.stateDir, state.acknowledged);
+    this.#manifest = openManifest(options.stateDir, state.acknowledged);
     this.#root = OpenRoot.open({ path: options.path, isFile: false });
     this.#collect(options);
   }

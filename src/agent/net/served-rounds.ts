@@ -7,14 +7,23 @@ import { sourceMountPath } from '../container/source-paths.ts';
 import type { RecordStore } from '../migrations/record-store.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { RoundStats, SendRound, VerifyAtSource, VerifyStats } from '../migrations/volume-rounds.ts';
-import type { RoundConnection } from '../volume/index.ts';
+import type { ChangeLog, RoundConnection } from '../volume/index.ts';
 
 /** What the target may want of one data mount over a connection. */
 export type DataRequest = { migrationId: string; mountIndex: number } & (
   | { kind: 'round'; round: number; final: boolean; bwlimit: number | null }
   | { kind: 'verification' }
 );
-type Options = { records: RecordStore; send: SendRound; verify: VerifyAtSource; log: Logger };
+type Options = {
+  records: RecordStore;
+  send: SendRound;
+  verify: VerifyAtSource;
+  /** Follows the changes to a tree; throws where that can't be done. Without it every round scans. */
+  followChanges?: ((path: string) => ChangeLog) | undefined;
+  /** Last rounds scan all the same, and fail where the log of changes missed something. */
+  auditChanges?: boolean;
+  log: Logger;
+};
 
 /**
  * What this host sends as a source: rounds and verifications, at most one for each mount, because they share a state
@@ -25,6 +34,8 @@ export class ServedRounds {
   readonly #active = new Map<string, AbortController>();
   readonly #serial = new Serial();
   #images = 0;
+  /** By mount, from its first round to its last; null where changes can't be followed. */
+  readonly #logs = new Map<string, ChangeLog | null>();
 
   constructor(options: Options) {
     this.#options = options;
@@ -74,11 +85,14 @@ export class ServedRounds {
   async end(migrationId: string): Promise<void> {
     const keys = [...this.#active.keys()].filter((key) => key.startsWith(`${migrationId}/`));
     await this.#endAll(keys, new CargoError('CANCELLED', 'the source serves this migration no more'));
+    const logs = [...this.#logs.keys()].filter((key) => key.startsWith(`${migrationId}/`));
+    await Promise.all(logs.map((key) => this.#endLog(key)));
   }
 
   /** Ends all that is being served; the targets ask again for a while. */
   async close(): Promise<void> {
     await this.#endAll([...this.#active.keys()], new CargoError('PEER_UNREACHABLE', "the source's agent is stopping"));
+    await Promise.all([...this.#logs.keys()].map((key) => this.#endLog(key)));
   }
 
   async #endAll(keys: readonly string[], reason: CargoError): Promise<void> {
@@ -114,6 +128,41 @@ export class ServedRounds {
     const root = { path: sourceMountPath(record, mountIndex), isFile };
     if (request.kind === 'verification') return verify({ ...connection, root, stateDir, signal });
     const { round, final, bwlimit } = request;
-    return send({ ...connection, root, stateDir, round, final, bwlimit, signal, onProgress: () => {} });
+    const log = this.#options.log.child({ migration: migrationId, mount: mountIndex });
+    const key = `${migrationId}/${mountIndex}`;
+    const changes = isFile ? null : this.#logOf(key, root.path, final);
+    const sent = await send({
+      ...{ ...connection, root, stateDir, round, final, bwlimit, signal },
+      onProgress: () => {},
+      log: changes ?? undefined,
+      audit: this.#options.auditChanges,
+      onWholeScan: (reason) => log.warn({ reason }, 'the last round scans everything'),
+    });
+    if (final) await this.#endLog(key);
+    return sent;
+  }
+
+  /** A log that begins with the last round is of no use. */
+  #logOf(key: string, path: string, final: boolean): ChangeLog | null {
+    const known = this.#logs.get(key);
+    const { followChanges, log } = this.#options;
+    if (known !== undefined || final || followChanges === undefined) return known ?? null;
+    let started: ChangeLog | null = null;
+    try {
+      started = followChanges(path);
+    } catch (error) {
+      log.info(
+        { path, reason: CargoError.from(error).message },
+        'changes are not followed: each round scans everything',
+      );
+    }
+    this.#logs.set(key, started);
+    return started;
+  }
+
+  async #endLog(key: string): Promise<void> {
+    const log = this.#logs.get(key);
+    this.#logs.delete(key);
+    await log?.[Symbol.asyncDispose]();
   }
 }

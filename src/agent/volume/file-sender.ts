@@ -3,13 +3,13 @@ import { writeBack } from '../../linux/sync.ts';
 import type { BlockHash } from './block-hash.ts';
 import type { BlockListReader } from './block-list.ts';
 import { ContentRecorder } from './content-recorder.ts';
+import { isRacy } from './entry-recorder.ts';
 import { type ContentSink, fullBits, isZeros, readContent, readFully } from './file-content.ts';
 import { BLOCK_BYTES } from './format.ts';
 import type { NewManifest } from './manifest.ts';
 import type { OpWriter } from './op-writer.ts';
 import { RACY, type RecordView, STALE } from './record.ts';
 import { mayBeUneven } from './reserved-room.ts';
-import { isRacy } from './scanner.ts';
 import { noXattrs, type XattrReader } from './xattr-reader.ts';
 
 export type FileSenderOptions = {

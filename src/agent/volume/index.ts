@@ -1,11 +1,22 @@
+import { randomUUID } from 'node:crypto';
 import type { Duplex } from 'node:stream';
 import { CargoError } from '../../api/cargo-error.ts';
+import type { ChangeLog } from './change-log.ts';
 import { runJob } from './channel.ts';
 import { TargetState } from './receive-round.ts';
 import type { SealKeys } from './sealing.ts';
 import { StateFile } from './state-file.ts';
-import type { JobResult, RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
+import type {
+  JobResult,
+  RoundChanges,
+  RoundProgress,
+  RoundStats,
+  TreeRoot,
+  TreeSize,
+  VerifyStats,
+} from './worker-messages.ts';
 
+export { ChangeLog } from './change-log.ts';
 export { unprotectTree } from './protection.ts';
 export type { SealKeys } from './sealing.ts';
 export type { RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
@@ -27,6 +38,18 @@ type RoundOptions = RoundConnection & {
   onProgress?: (progress: RoundProgress) => void;
 };
 
+type SendOptions = RoundOptions & {
+  final: boolean;
+  bwlimit: number | null;
+  contentLimit?: number | undefined;
+  /** Of this tree, the same for all its rounds: then the final one looks only at what was changed. */
+  log?: ChangeLog | undefined;
+  /** Told why a final round scans the whole tree although there is a log. */
+  onWholeScan?: ((reason: string) => void) | undefined;
+  /** The final round scans the tree all the same, and fails where the log missed something. */
+  audit?: boolean | undefined;
+};
+
 /**
  * The source's side of one round: scans the tree, sends what differs from what the receiver has, returns when the
  * receiver has acknowledged that all of it is durable. `final`: the container is stopped, so a file that changes under
@@ -35,12 +58,24 @@ type RoundOptions = RoundConnection & {
  * Other errors: PEER_UNREACHABLE, CANCELLED, PROTOCOL_ERROR, CHECKSUM_MISMATCH, DISK_FULL, BLOCKED (a file system is
  * mounted in the tree), NOT_FOUND, INTERNAL; whatever one side throws the other one throws too.
  */
-export async function sendRound(
-  options: RoundOptions & { final: boolean; bwlimit: number | null; contentLimit?: number },
-): Promise<RoundStats> {
-  const { socket, keys, root, stateDir, round, final, bwlimit, signal, onProgress } = options;
-  const job = { kind: 'send', root, stateDir, round, final, contentLimit: options.contentLimit } as const;
-  return resultOf<RoundStats>(await runJob({ socket, keys, job, bwlimit, signal, onProgress }), 'totalFiles');
+export async function sendRound(options: SendOptions): Promise<RoundStats> {
+  const { socket, keys, root, stateDir, round, final, bwlimit, contentLimit, log, audit, signal, onProgress } = options;
+  const label = randomUUID();
+  const changes = final ? await changesOf(options) : null;
+  if (!final) await log?.begin(label);
+  const isFollowed = !final && log !== undefined;
+  const job = { kind: 'send', root, stateDir, round, final, contentLimit, label, isFollowed, changes, audit } as const;
+  const result = await runJob({ socket, keys, job, bwlimit, signal, onProgress });
+  if (!final) log?.acknowledge(label);
+  return resultOf<RoundStats>(result, 'totalFiles');
+}
+
+async function changesOf({ log, onWholeScan }: SendOptions): Promise<RoundChanges | null> {
+  if (log === undefined) return null;
+  const changes = await log.changes();
+  if ('base' in changes) return changes;
+  onWholeScan?.(changes.reason);
+  return null;
 }
 
 /**

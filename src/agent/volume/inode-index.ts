@@ -3,15 +3,22 @@ const MAX_LOAD = 0.75;
 /** Offsets of records are multiples of this, which lets 32 bits reach 32 GiB of manifest. */
 const OFFSET_UNIT = 8;
 
+export type IndexTable = {
+  low: Uint32Array<ArrayBuffer>;
+  high: Uint32Array<ArrayBuffer>;
+  offset: Uint32Array<ArrayBuffer>;
+  count: number;
+};
+
 /**
  * Inode number → offset of the record of its first name, in typed arrays: 13 bytes a slot instead of an object per file.
  * `match` and `marks` belong to the comparison of two trees and are valid once the table no longer grows.
  */
 export class InodeIndex {
-  #low: Uint32Array;
+  #low: Uint32Array<ArrayBuffer>;
   /** Empty until a number needs more than 32 bits, which on most file systems none does. */
-  #high: Uint32Array = new Uint32Array(0);
-  #offset: Uint32Array;
+  #high: Uint32Array<ArrayBuffer> = new Uint32Array(0);
+  #offset: Uint32Array<ArrayBuffer>;
   #match = new Uint32Array(0);
   #marks = new Uint8Array(0);
   #count = 0;
@@ -24,6 +31,20 @@ export class InodeIndex {
 
   get count(): number {
     return this.#count;
+  }
+
+  /** The table itself, to be kept and made into an index again. */
+  get table(): IndexTable {
+    return { low: this.#low, high: this.#high, offset: this.#offset, count: this.#count };
+  }
+
+  static fromTable({ low, high, offset, count }: IndexTable): InodeIndex {
+    const index = new InodeIndex();
+    index.#low = low;
+    index.#high = high;
+    index.#offset = offset;
+    index.#count = count;
+    return index;
   }
 
   /** The slot of an inode, or -1. */
@@ -43,6 +64,12 @@ export class InodeIndex {
 
   offsetAt(slot: number): number {
     return ((this.#offset[slot] ?? 0) - 1) * OFFSET_UNIT;
+  }
+
+  forEach(visit: (low: number, high: number) => void): void {
+    for (let slot = 0; slot < this.#offset.length; slot += 1) {
+      if (this.#offset[slot] !== 0) visit(this.#low[slot] ?? 0, this.#high[slot] ?? 0);
+    }
   }
 
   /** Makes room for matches and marks, all empty. */

@@ -1,4 +1,4 @@
-import { direntLength, direntNameStart, readDirents, rewindDirents } from '../../linux/dirents.ts';
+import { direntInode, direntLength, direntNameStart, readDirents, rewindDirents } from '../../linux/dirents.ts';
 
 const CHUNK_BYTES = 65536;
 
@@ -27,6 +27,10 @@ export class Listing {
   name(index: number): Buffer {
     const begin = this.#order[index] ?? 0;
     return this.#bytes.subarray(begin, this.#bytes.indexOf(0, begin) + 1);
+  }
+
+  inode(index: number): { low: number; high: number } {
+    return direntInode(this.#bytes, this.#order[index] ?? 0);
   }
 
   #readAll(fd: number): number {

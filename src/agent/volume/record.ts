@@ -192,6 +192,10 @@ export class RecordView {
   setStat(stat: Stat): void {
     writeStat(this.#change(), this.#at, stat);
   }
+  /** Takes over everything but type, flags and names. */
+  copyFrom(other: RecordView): void {
+    other.#bytes.copy(this.#change(), this.#at + 8, other.#at + 8, other.#at + RECORD_BYTES);
+  }
   /** Takes over what is known about content and attributes, not the signature. */
   copyContentFrom(other: RecordView): void {
     other.#bytes.copy(this.#change(), this.#at + 80, other.#at + 80, other.#at + RECORD_BYTES);

@@ -4,18 +4,21 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import { reachBlocking } from '../../faults/reach.ts';
+import { BaseTree } from './base-tree.ts';
 import { BlockHash } from './block-hash.ts';
-import { Comparison } from './comparison.ts';
+import type { BlockListReader } from './block-list.ts';
+import type { Comparison } from './comparison.ts';
 import { ContentSender } from './content-sender.ts';
 import { Acknowledge, HashKey, Welcome } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
 import { frameKinds } from './frames.ts';
 import { type Link, unexpectedFrame } from './link.ts';
-import { Manifest, NewManifest } from './manifest.ts';
+import { manifestPaths, type NewManifest } from './manifest.ts';
 import { OpWriter } from './op-writer.ts';
 import { OpenRoot } from './open-root.ts';
-import { HAVE, receiveOwnManifest } from './own-manifest.ts';
-import { scanTree } from './scanner.ts';
+import { receiveOwnManifest } from './own-manifest.ts';
+import { labelsKept } from './partial-manifest.ts';
+import { compareListed, compareWhole, type SourceTree, scanWhole } from './round-trees.ts';
 import { StateFile } from './state-file.ts';
 import { StructureSender } from './structure-sender.ts';
 import type { RoundProgress, RoundStats, WorkerJob } from './worker-messages.ts';
@@ -31,13 +34,19 @@ export const SourceState = z.object({
   acknowledged: z.string().nullable(),
   sent: z.string().nullable(),
   entries: z.int().describe('In the tree that was sent last.'),
+  sizes: z
+    .record(z.string(), z.object({ entries: z.int(), bytes: z.int() }))
+    .default({})
+    .describe('By label: entries, and bytes allocated to files.'),
 });
+export type SourceState = z.infer<typeof SourceState>;
 
 /** The source's side of a round, start to end. */
 export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   using root = OpenRoot.open(job.root);
   const state = new StateFile(job.stateDir, 'source.json', SourceState);
-  const { hashKey, acknowledged, sent, entries } = state.read() ?? newState();
+  const known = state.read() ?? newState();
+  const { hashKey, acknowledged, sent } = known;
   using hash = new BlockHash(Buffer.from(hashKey, 'base64'));
   const bases = [sent, acknowledged].filter((label) => label !== null);
   removeManifests(job.stateDir, bases);
@@ -49,47 +58,43 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
     hashKey,
     bases,
   });
-  const { contentLimit = Number.MAX_SAFE_INTEGER } = job;
-  const label = randomUUID();
-  using manifest = new NewManifest(job.stateDir, label, entries * 1.1);
+  const { contentLimit = Number.MAX_SAFE_INTEGER, label = randomUUID() } = job;
   const poll = (): void => link.throwIfStopped();
   const onChange = (path: string): void => {
     if (job.final) throw changedFile(root.path, path);
   };
-  const total = scanTree({ root, ...manifest.tree, poll, onChange });
-  if (root.only !== null && total.files === 0) throw missingFile(root.path);
-
-  const { base } = link.receiveControl(frameKinds.welcome, Welcome);
+  const tree: SourceTree = { root, stateDir: job.stateDir, label, known, contentLimit, poll, onChange };
+  const changes = job.root.isFile ? null : (job.changes ?? null);
+  // A scan begins before the target has answered.
+  const scanned = changes === null ? scanWhole(tree) : null;
+  const base = baseOf(link, bases);
   if (base === null) receiveOwnManifest(job.stateDir, link);
-  else if (!bases.includes(base)) throw unexpectedFrame(frameKinds.welcome);
-  using earlier = new Manifest(job.stateDir, base ?? HAVE);
-  const comparison = new Comparison(earlier.tree, manifest.tree, {
-    byName: base === null || job.root.isFile,
-    trustSignatures: base !== null,
-    contentLimit,
-  });
-  const result = sendDifferences({
-    root,
-    comparison,
-    manifest,
-    hash,
-    earlier,
-    link,
-    contentLimit,
-    poll,
-    onChange,
-  });
+  const listed = changes === null ? null : compareListed(tree, { base, changes, audit: job.audit === true });
+  using trees = listed ?? compareWhole(scanned ?? scanWhole(tree), tree, base);
+  const { manifest, total } = trees;
+  const result = sendDifferences({ ...trees, root, hash, link, contentLimit, poll, onChange });
 
   manifest.flush(true);
-  state.write({ hashKey, acknowledged: base, sent: label, entries: total.files });
+  const size = { entries: total.files, bytes: total.bytes };
+  const baseSize = base === null ? undefined : known.sizes[base];
+  const sizes = { [label]: size, ...(base === null || baseSize === undefined ? {} : { [base]: baseSize }) };
+  state.write({ hashKey, acknowledged: base, sent: label, sizes, entries: total.files });
   const stats = { ...result.totals, totalFiles: total.files, totalBytes: total.bytes };
   link.sendControl(frameKinds.end, { state: label, digest: result.digest, ...stats });
   const { state: reached } = link.receiveControl(frameKinds.acknowledge, Acknowledge);
   if (reached !== label) throw unexpectedFrame(frameKinds.acknowledge);
   link.sendControl(frameKinds.bye, {});
-  state.write({ hashKey, acknowledged: label, sent: label, entries: total.files });
+  state.write({ hashKey, acknowledged: label, sent: label, sizes: { [label]: size }, entries: total.files });
   removeManifests(job.stateDir, [label]);
+  if (job.isFollowed === true) BaseTree.keepIndex(manifestPaths(job.stateDir, label).tree);
   return stats;
+}
+
+/** Which of the bases the target has; null: none, its own manifest follows. */
+function baseOf(link: Link, bases: readonly string[]): string | null {
+  const { base } = link.receiveControl(frameKinds.welcome, Welcome);
+  if (base !== null && !bases.includes(base)) throw unexpectedFrame(frameKinds.welcome);
+  return base;
 }
 
 type Differences = {
@@ -97,7 +102,7 @@ type Differences = {
   comparison: Comparison;
   manifest: NewManifest;
   hash: BlockHash;
-  earlier: Manifest;
+  earlierBlocks: BlockListReader;
   link: Link;
   contentLimit: number;
   poll: () => void;
@@ -122,7 +127,7 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     comparison: d.comparison,
     manifest: d.manifest,
     hash: d.hash,
-    earlierBlocks: d.earlier.blocks,
+    earlierBlocks: d.earlierBlocks,
     writer,
     structure: outlook.hasMoves ? null : structure,
     contentLimit: d.contentLimit,
@@ -132,14 +137,15 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
   return { digest: writer.finish(), totals: writer.totals };
 }
 
-function newState(): z.infer<typeof SourceState> {
-  return { hashKey: BlockHash.newKey().toString('base64'), acknowledged: null, sent: null, entries: 0 };
+function newState(): SourceState {
+  return { hashKey: BlockHash.newKey().toString('base64'), acknowledged: null, sent: null, entries: 0, sizes: {} };
 }
 
 function removeManifests(stateDir: string, keep: readonly string[]): void {
+  const kept = labelsKept(stateDir, keep);
   for (const name of readdirSync(stateDir)) {
-    const label = /^(.*)\.(tree|blocks)$/.exec(name)?.[1];
-    if (label !== undefined && !keep.includes(label)) rmSync(join(stateDir, name));
+    const label = /^(.*)\.(tree|blocks|index)$/.exec(name)?.[1];
+    if (label !== undefined && !kept.has(label)) rmSync(join(stateDir, name));
   }
 }
 
@@ -148,8 +154,4 @@ function changedFile(root: string, path: string): CargoError {
     'SOURCE_FILE_CHANGED',
     `${root}/${path} was changed during the final copy although the container is stopped: something else on the source's host writes to it. Stop that, then try again.`,
   );
-}
-
-function missingFile(path: string): CargoError {
-  return new CargoError('NOT_FOUND', `There is no file ${path} to copy.`);
 }

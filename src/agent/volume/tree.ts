@@ -33,8 +33,11 @@ export function walkDirectories(file: PagedFile, visitor: Visitor<number>): void
   }
 }
 
-/** Opens a tree file and checks every record, as it may come from the other agent. Throws PROTOCOL_ERROR. */
-export function openTree(path: string): Tree {
+/**
+ * Opens a tree file and checks every record, as it may come from the other agent; each is shown to `visit`. Throws
+ * PROTOCOL_ERROR.
+ */
+export function openTree(path: string, visit: (record: RecordView) => void = () => {}): Tree {
   const file = PagedFile.open(path);
   const index = new InodeIndex(file.size / (RECORD_BYTES + 24));
   const view = new RecordView();
@@ -48,6 +51,7 @@ export function openTree(path: string): Tree {
     if (view.type !== BLOCK && !view.has(LINK) && !index.add(view.inodeLow, view.inodeHigh, offset)) {
       throw damaged('an inode occurs twice');
     }
+    visit(view);
     offset += view.length;
   }
   if (file.size === 0) throw damaged('it is empty');

@@ -7,6 +7,7 @@ import { frameKinds } from './frames.ts';
 import { type Link, unexpectedFrame } from './link.ts';
 import { Manifest, manifestPaths } from './manifest.ts';
 import { HAVE, receiveOwnManifest } from './own-manifest.ts';
+import { openManifest } from './partial-manifest.ts';
 import { SourceState } from './send-round.ts';
 import { StateFile } from './state-file.ts';
 import { compareWithSent } from './verdict.ts';
@@ -45,7 +46,7 @@ function compare(stateDir: string, { label, hashKey }: { label: string; hashKey:
   const there = manifestPaths(stateDir, HAVE);
   try {
     using hash = new BlockHash(Buffer.from(hashKey, 'base64'));
-    using sent = new Manifest(stateDir, label);
+    using sent = openManifest(stateDir, label);
     using found = new Manifest(stateDir, HAVE);
     return compareWithSent({ sent, found, hash }, () => link.throwIfStopped());
   } finally {

@@ -13,8 +13,29 @@ export type TreeSize = { files: number; bytes: number; changedAtMs: number };
 export type VerifyStats = { files: number; bytes: number; changed: number; differences: number; differing: string[] };
 export type JobResult = RoundStats | TreeSize | VerifyStats;
 
+/**
+ * All inodes (numbers, lower and upper halves alternating; of other trees too) that may have changed since the round that left
+ * the manifest `base` began.
+ */
+export type RoundChanges = { base: string; inodes: Uint32Array };
+
 export type WorkerJob =
-  | { kind: 'send'; root: TreeRoot; stateDir: string; round: number; final: boolean; contentLimit?: number | undefined }
+  | {
+      kind: 'send';
+      root: TreeRoot;
+      stateDir: string;
+      round: number;
+      final: boolean;
+      contentLimit?: number | undefined;
+      /** Of the manifest that the round leaves; made by the worker if nobody needs to know it. */
+      label?: string | undefined;
+      /** A later round will come with a list of changes since this one. */
+      isFollowed?: boolean | undefined;
+      /** Null or missing: everything is scanned. */
+      changes?: RoundChanges | null | undefined;
+      /** Scans everything all the same, and compares what both find. */
+      audit?: boolean | undefined;
+    }
   | { kind: 'receive'; root: TreeRoot; stateDir: string; round: number }
   | { kind: 'measure'; root: TreeRoot }
   | { kind: 'verifyAtSource'; root: TreeRoot; stateDir: string }

@@ -7,11 +7,14 @@ export type FileSystem = (typeof fileSystems)[number];
 
 /** A file system of its own in an image, mounted; both are gone at the end. */
 export class Image implements Disposable {
+  readonly kind: FileSystem;
   readonly directory: string;
   readonly path: string;
 
-  constructor(kind: FileSystem, megabytes = 1024) {
-    this.directory = fs.mkdtempSync('/var/tmp/cargo-lazy-');
+  /** `parent`: where the image lies; in memory it is fast. */
+  constructor(kind: FileSystem, megabytes = 1024, parent = '/var/tmp') {
+    this.kind = kind;
+    this.directory = fs.mkdtempSync(join(parent, 'cargo-lazy-'));
     this.path = join(this.directory, 'mount');
     fs.mkdirSync(this.path);
     const image = join(this.directory, 'image');
