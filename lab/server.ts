@@ -62,9 +62,15 @@ export async function startServer(lab: Lab): Promise<void> {
   if (holder === undefined) throw new CargoError('NOT_FOUND', `lab ${lab.name} has no cargo-server`);
   const command = [join(cloneRoot, 'bin/cargo-server'), '--listen', `${lab.server.address}:5000`];
   const dataDir = ['--data-dir', join(serverDir(lab.name), 'data')];
+  const life = lab.certificateLife === null ? [] : ['--certificate-life', lab.certificateLife];
   const group = createServiceCgroup(serverGroup(lab));
   const env = lab.faultPoints ? { ...process.env, [FAULT_POINTS]: serverFaultPoints(lab) } : process.env;
-  spawnDetached([group], ['nsenter', `--target=${holder}`, '--net', ...command, ...dataDir], serverLog(lab), env);
+  spawnDetached(
+    [group],
+    ['nsenter', `--target=${holder}`, '--net', ...command, ...dataDir, ...life],
+    serverLog(lab),
+    env,
+  );
   const deadline = performance.now() + 1000;
   await waitUntil('cargo-server answers', 30_000, async () => {
     if (serverProcess(lab) === undefined && performance.now() > deadline) {

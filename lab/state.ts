@@ -35,6 +35,7 @@ export const Lab = z.object({
   diskBytes: z.int(),
   bare: z.boolean(),
   faultPoints: z.boolean().default(false).describe('Its processes stop where a test wants to strike.'),
+  certificateLife: z.string().nullable().default(null).describe('Of what the server issues, as its option has it.'),
   bridge: z.string(),
   gateway: z.ipv4().describe("The machine's own address on the bridge."),
   prefixLength: z.int(),

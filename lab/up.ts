@@ -15,13 +15,14 @@ export type UpOptions = {
   diskBytes: number;
   bare: boolean;
   faultPoints?: boolean;
+  certificateLife?: string | null;
 };
 
 function planLab(options: UpOptions, subnet: string): Lab {
   const id = shortId(options.name);
   const place = (name: string, last: number) => ({ name, address: `${subnet}.${last}`, link: `cl${id}${name}` });
   const hosts = Array.from({ length: options.hosts }, (_, index) => place(`h${index + 1}`, 11 + index));
-  const { name, fs, diskBytes, bare, faultPoints = false } = options;
+  const { name, fs, diskBytes, bare, faultPoints = false, certificateLife = null } = options;
   const server = { ...place('server', 2), link: `cl${id}s` };
   return {
     name,
@@ -29,6 +30,7 @@ function planLab(options: UpOptions, subnet: string): Lab {
     diskBytes,
     bare,
     faultPoints,
+    certificateLife,
     bridge: `cl${id}`,
     gateway: `${subnet}.1`,
     prefixLength,

@@ -5,7 +5,14 @@ import { FileSystem } from '../state.ts';
 import { upLab } from '../up.ts';
 import { type NameOption, nameOption, type Register } from './options.ts';
 
-type Options = NameOption & { hosts: number; fs: FileSystem; disk: number; bare?: boolean; faultPoints?: boolean };
+type Options = NameOption & {
+  hosts: number;
+  fs: FileSystem;
+  disk: number;
+  bare?: boolean;
+  faultPoints?: boolean;
+  certificateLife?: string;
+};
 
 function hostCount(text: string): number {
   const count = Number(text);
@@ -33,8 +40,9 @@ export const registerUp: Register = (program) => {
     .option('--disk <size>', 'size of each disk, which takes only the room that is used', diskSize, parseSize('20G'))
     .option('--bare', 'the hosts without Cargo')
     .option('--fault-points', 'let tests hold the server and the agents at their fault points')
-    .action(async ({ name, hosts, fs, disk, bare = false, faultPoints = false }: Options) => {
-      const lab = await upLab({ name, hosts, fs, diskBytes: disk, bare, faultPoints });
+    .option('--certificate-life <time>', 'of the certificates that the server issues, e.g. 12s')
+    .action(async ({ disk, bare = false, ...options }: Options) => {
+      const lab = await upLab({ ...options, diskBytes: disk, bare });
       for (const host of lab.hosts) console.log(`${host.name} ${host.address}`);
     });
 };

@@ -12,7 +12,7 @@ declare module 'vitest' {
 
 const cargoLab = join(import.meta.dirname, '../../bin/cargo-lab');
 /** Labs of tests end with the number of the process that booted them. */
-const OF_A_TEST = /^(?:test|faults|restored|cut-short|power-[a-z0-9]+|hosts)-(\d+)$/;
+const OF_A_TEST = /^(?:test|faults|restored|certificates|cut-short|power-[a-z0-9]+|hosts)-(\d+)$/;
 
 /** One lab of three full hosts for all tests that need Docker hosts; each test uses names of its own in it. */
 export function setup(project: TestProject): void {

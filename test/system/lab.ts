@@ -2,15 +2,21 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { inject } from 'vitest';
 import { z } from 'zod';
+import { callServer, findHost, loadLab, runInHost } from '../../lab/index.ts';
 import { Host } from '../../src/api/host.ts';
+import { Migration } from '../../src/api/migration.ts';
 
 const bin = join(import.meta.dirname, '../../bin');
 
 const Hosts = z.object({ hosts: z.array(Host) });
+const LIMIT_MS = 170_000;
 
 export type Ran = { status: number; stdout: string; stderr: string };
 
-/** The lab of this test run, driven as an operator would: through its programs alone. */
+/**
+ * The lab of this test run, driven as an operator would: through its programs. What is only looked at, again and again,
+ * is asked of the server's API and of the hosts without one: starting a program costs half a second.
+ */
 export class LabUnderTest {
   readonly name: string;
   readonly #env: Record<string, string>;
@@ -62,8 +68,34 @@ export class LabUnderTest {
     return run('cargo-lab', [command, '--name', this.name, ...rest], {});
   }
 
-  exec(host: string, ...command: string[]): Promise<Ran> {
-    return run('cargo-lab', ['exec', '--name', this.name, host, '--', ...command], {});
+  /** The latest migration of a container. */
+  async status(container: string): Promise<Migration> {
+    const path = `/v1/containers/${encodeURIComponent(container)}/migration`;
+    return Migration.parse(await callServer(loadLab(this.name), 'GET', path));
+  }
+
+  /** Loads an image of the lab's into these hosts, unless they have it. */
+  async image(name: string, ...hosts: string[]): Promise<void> {
+    const load = async (host: string): Promise<void> => {
+      const { status } = await this.exec(host, 'docker', 'image', 'inspect', `${name}:lab`);
+      if (status !== 0) await this.lab('image', name, '--host', host);
+    };
+    await Promise.all(hosts.map(load));
+  }
+
+  /** Removes all containers and volumes of these hosts, and does what else is said. */
+  async sweep(hosts: readonly string[], more = 'true'): Promise<void> {
+    const all = 'docker ps -aq | xargs -r docker rm -fv; docker volume ls -q | xargs -r docker volume rm';
+    await Promise.all(hosts.map((host) => this.exec(host, 'sh', '-c', `${all}; ${more}`)));
+  }
+
+  async exec(host: string, ...command: string[]): Promise<Ran> {
+    const lab = loadLab(this.name);
+    try {
+      return await runInHost(lab, findHost(lab, host), command, { timeoutMs: LIMIT_MS });
+    } catch (error) {
+      return { status: 1, stdout: '', stderr: String(error) };
+    }
   }
 
   /** Runs a command in a host, which must succeed; returns its trimmed output. */
@@ -75,7 +107,7 @@ export class LabUnderTest {
 }
 
 function run(program: string, args: string[], env: Record<string, string>): Promise<Ran> {
-  const options = { env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024, timeout: 170_000 };
+  const options = { env: { ...process.env, ...env }, maxBuffer: 64 * 1024 * 1024, timeout: LIMIT_MS };
   return new Promise((resolve) => {
     execFile(join(bin, program), args, options, (error, stdout, stderr) => {
       resolve({ status: error === null ? 0 : typeof error.code === 'number' ? error.code : 1, stdout, stderr });

@@ -1,6 +1,8 @@
 import type { EventEmitter } from 'node:events';
 import { mkdir } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { sourceMountPath } from '../container/source-paths.ts';
@@ -63,6 +65,7 @@ export class ServedRounds {
     this.#active.set(key, stop);
     const close = (): void => stop.abort(new CargoError('PEER_UNREACHABLE', 'the target closed the connection'));
     socket.once('close', close);
+    stop.signal.addEventListener('abort', () => hangUp(socket, stop.signal.reason), { once: true });
     try {
       await this.#serial.run(key, () => this.#serveOne(request, connection, stop.signal));
     } finally {
@@ -165,4 +168,10 @@ export class ServedRounds {
     this.#logs.delete(key);
     await log?.[Symbol.asyncDispose]();
   }
+}
+
+/** Where the target has no right to it any more, what it hasn't taken yet is not for it either: the kernel drops it. */
+function hangUp(socket: Duplex, reason: unknown): void {
+  const isForbidden = reason instanceof CargoError && reason.code === 'CANCELLED';
+  if (isForbidden && socket instanceof Socket && !socket.destroyed) socket.resetAndDestroy();
 }

@@ -22,7 +22,7 @@ function removeCommand(terminal: Terminal): Command {
   return new Command('rm')
     .description('take a host out of Cargo; its certificate is void from then on')
     .argument('<host>', 'name, id or address')
-    .option('--force', 'also while something that was rolled back is still to be removed from it')
+    .option('--force', 'undo what is moving from or to it, and give up what is still to be removed from it')
     .action((host: string, options: { force?: true }, command: Command) =>
       withSession(command, terminal, async ({ client, output }) => {
         const removed = await api.removeHost(client, host, options.force === true);

@@ -28,6 +28,8 @@ const POLL_MS = 500;
 /** How long a lost connection is tried again while a step is waited for, and how often. */
 const LOST_LIMIT_MS = 10_000;
 const LOST_PAUSE_MS = 500;
+/** Who has little patience does not wait longer for an answer either: this much a busy agent may take. */
+const SHORTEST_CALL_MS = 3_000;
 
 /** The agents over mutual TLS. Each is believed only if its certificate is that of the host that is meant. */
 export class AgentClient implements Agents {
@@ -114,7 +116,9 @@ export class AgentClient implements Agents {
     options: StepOptions,
   ): Promise<StepReport> {
     const { step, epoch, input } = request;
-    const put: AgentRequest = { method: 'PUT', path, body: { step, epoch, input }, limitMs: CALL_LIMIT_MS };
+    const lostLimitMs = Math.min(LOST_LIMIT_MS, options.lostMs ?? LOST_LIMIT_MS);
+    const limitMs = Math.min(CALL_LIMIT_MS, Math.max(SHORTEST_CALL_MS, lostLimitMs));
+    const put: AgentRequest = { method: 'PUT', path, body: { step, epoch, input }, limitMs };
     const poll: AgentRequest = { method: 'GET', path: `${path}?waitMs=${POLL_MS}`, limitMs: POLL_MS + CALL_LIMIT_MS };
     let next = put;
     let heardAtMs = Date.now();
@@ -127,7 +131,7 @@ export class AgentClient implements Agents {
         heardAtMs = Date.now();
         next = poll;
       } catch (error) {
-        if (!mayPass(error, next) || Date.now() - heardAtMs > LOST_LIMIT_MS) throw error;
+        if (!mayPass(error, next) || Date.now() - heardAtMs > lostLimitMs) throw error;
         options.onLost?.(error);
         await delay(LOST_PAUSE_MS, undefined, { signal: options.signal });
         next = put;

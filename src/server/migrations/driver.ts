@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Failure, Migration, Phase, Round } from '../../api/migration.ts';
-import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK } from './hands.ts';
+import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK, removed } from './hands.ts';
 import { healthLimitMs } from './health-limit.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
 import { isTimeToSwitch } from './rounds.ts';
@@ -37,8 +37,9 @@ export class Driver {
       await this.#forward(migration.phase);
     } catch (thrown) {
       this.#hands.shutdown.throwIfAborted();
-      const error = this.#hands.signal.aborted ? CargoError.from(this.#hands.signal.reason) : CargoError.from(thrown);
-      if (beyondRetry.has(error.code)) throw error;
+      const isCancelled = this.#hands.signal.aborted;
+      const error = CargoError.from(isCancelled ? this.#hands.signal.reason : thrown);
+      if (!isCancelled && beyondRetry.has(error.code)) throw error;
       this.#ports.log.warn({ migration: this.#hands.id, code: error.code, err: error }, 'migration is rolled back');
       const failure: Failure = { code: error.code, message: error.message, details: error.details };
       await this.#hands.update({ undoing: failure, activity: 'rolling back' });
@@ -175,8 +176,12 @@ export class Driver {
 
   /** What was left of a roll-back: the target could not be reached. */
   async #clear(): Promise<void> {
-    const cleared = await this.#abandon(Number.POSITIVE_INFINITY);
-    await this.#hands.update({ clearing: false, activity: rolledBack(cleared) });
+    // Who removes the host gives that up, and says so.
+    const cleared = await this.#abandon(Number.POSITIVE_INFINITY).catch((thrown: unknown) => {
+      if (removed.has(CargoError.from(thrown).code)) return null;
+      throw thrown;
+    });
+    await this.#hands.update({ clearing: false, ...(cleared === null ? {} : { activity: rolledBack(cleared) }) });
     await this.#hands.forget();
   }
 

@@ -108,6 +108,7 @@ export class Hands {
     };
     const options = {
       signal,
+      lostMs: limits.patienceMs,
       onProgress: (progress: Parameters<LiveProgress['record']>[0]): void => {
         if (COPY_KEY.test(key)) this.live.record(progress);
         void this.#notifyLive();

@@ -54,7 +54,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   const { store, hosts, agents, log, patience = DEFAULT_PATIENCE, records = async () => [] } = wired;
   const migrations = new MigrationStore(store);
   const ports = { hosts, agents, migrations, log, patience };
-  const hostUse = new HostUse(migrations);
+  const hostUse = new HostUse(migrations, cancelFor);
   const running = new Map<string, Running>();
   const verifications = new Verifications(ports);
   const shutdown = new AbortController();
@@ -185,6 +185,21 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     }
   }
 
+  /** Resolves once the source runs as before. @throws CargoError WRONG_PHASE when it is too late */
+  async function cancelFor(id: string, reason: CargoError): Promise<Migration> {
+    const before = await migrations.get(id);
+    refuseHeld(before);
+    const active = running.get(id);
+    if (!openPhases.includes(before.phase) || active === undefined || isPastReturn(before)) throw tooLate(before);
+    active.cancel.abort(reason);
+    const limit = AbortSignal.timeout(CANCEL_LIMIT_MS);
+    const ended = await until(id, ({ phase }) => !openPhases.includes(phase), limit).catch(async (error: unknown) => {
+      throw limit.aborted ? stillUnderWay(await migrations.get(id)) : error;
+    });
+    if (runningAtTarget.includes(ended.phase)) throw tooLate(ended);
+    return ended;
+  }
+
   return {
     async plan(options: MigrateOptions, signal: AbortSignal): Promise<Plan> {
       return (await makePlan(ports, options, signal)).plan;
@@ -228,19 +243,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       return toView(await endingAlone(id, () => completeMigration(ports, id, options, shutdown.signal)));
     },
 
-    async cancel(id) {
-      const before = await migrations.get(id);
-      refuseHeld(before);
-      const active = running.get(id);
-      if (!openPhases.includes(before.phase) || active === undefined || isPastReturn(before)) throw tooLate(before);
-      active.cancel.abort(new CargoError('CANCELLED', 'cancelled by an operator'));
-      const limit = AbortSignal.timeout(CANCEL_LIMIT_MS);
-      const ended = await until(id, ({ phase }) => !openPhases.includes(phase), limit).catch(async (error: unknown) => {
-        throw limit.aborted ? stillUnderWay(await migrations.get(id)) : error;
-      });
-      if (runningAtTarget.includes(ended.phase)) throw tooLate(ended);
-      return ended;
-    },
+    cancel: (id) => cancelFor(id, new CargoError('CANCELLED', 'cancelled by an operator')),
 
     verify: async (id) => toView(await verifications.begin(id)),
 

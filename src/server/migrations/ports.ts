@@ -28,7 +28,9 @@ export type StepOptions = {
   onProgress: (progress: StepProgress) => void;
   /** Told whenever the agent says that the step runs. */
   onHeard?: () => void;
-  /** Told whenever it can't be asked. It is asked again for a while. */
+  /** How long an agent that can't be asked is asked again, ms; unless said otherwise ten seconds, which is the most. */
+  lostMs?: number;
+  /** Told whenever it can't be asked. */
   onLost?: (error: CargoError) => void;
 };
 

@@ -88,7 +88,7 @@ test('a host stays removed after a restart, even one that ended in the middle of
   await restarted[Symbol.asyncDispose]();
 });
 
-test('a host that a migration needs is not removed, by force neither, and the refusal says what to do', async () => {
+test('a host that a migration needs is not removed, and the refusal says what to do', async () => {
   await using own = await TestServer.start();
   await using agents = await migratingAgents(own);
   const removeOf = (host: string, query = ''): Promise<Answer> =>
@@ -97,19 +97,35 @@ test('a host that a migration needs is not removed, by force neither, and the re
   await own.call('/v1/migrations', { body: { container: 'db', target: 'h2' } });
   await agents.copying();
   for (const host of ['h1', 'h2']) {
-    for (const query of ['', '?force=true']) {
-      const refused = await removeOf(host, query);
-      expect(told(refused)).toEqual([409, 'WRONG_PHASE']);
-      expect(JSON.stringify(refused.body)).toMatch(/cargoctl cancel db.*cargoctl recover/);
-    }
+    const refused = await removeOf(host);
+    expect(told(refused)).toEqual([409, 'WRONG_PHASE']);
+    expect(JSON.stringify(refused.body)).toMatch(/cargoctl cancel db.*--force.*cargoctl recover/);
   }
   agents.letCopyGo();
   await expect
     .poll(async () => ((await own.call('/v1/containers/db/migration')).body as { phase: string }).phase)
     .toBe('copied');
-  expect(JSON.stringify((await removeOf('h1')).body)).toContain('cargoctl failover db');
+  for (const query of ['', '?force=true']) {
+    expect(JSON.stringify((await removeOf('h1', query)).body), 'by force neither').toContain('cargoctl failover db');
+  }
   const { id } = (await own.call('/v1/containers/db/migration')).body as { id: string };
   expect((await own.call(`/v1/migrations/${id}/failover`, { body: {} })).status).toBe(200);
   expect(RemovedHost.parse((await removeOf('h1')).body).kept).toEqual(['db-moved-1234']);
   expect((await agents.target.beat()).status).toBe(200);
+});
+
+test.each(['h1', 'h2'])('by force %s is removed in the middle of a migration, which is undone first', async (host) => {
+  await using own = await TestServer.start();
+  await using agents = await migratingAgents(own);
+  agents.holdCopy();
+  const begun = await own.call('/v1/migrations', { body: { container: 'db', target: 'h2' } });
+  await agents.copying();
+  expect((await own.call(`/v1/hosts/${host}?force=true`, { method: 'DELETE' })).status).toBe(200);
+  const { id } = begun.body as { id: string };
+  const message = `host ${host} was removed from Cargo while db was moving`;
+  expect((await own.call(`/v1/migrations/${id}`)).body).toMatchObject({
+    ...{ phase: 'rolled-back', error: { code: 'HOST_REMOVED', message } },
+  });
+  const removed = host === 'h1' ? agents.source : agents.target;
+  expect(told(await removed.beat())).toEqual([403, 'HOST_REMOVED']);
 });
