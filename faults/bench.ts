@@ -1,22 +1,7 @@
-import { copyFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { type Account, Connection } from '../demo/connection.ts';
-import {
-  callServer,
-  downLab,
-  faultPointsOf,
-  findHost,
-  type Lab,
-  loadImage,
-  runInHost,
-  serverFaultPoints,
-  serverLog,
-  upLab,
-  waitUntil,
-} from '../lab/index.ts';
+import { findHost, loadImage, waitUntil } from '../lab/index.ts';
+import { FaultLab } from './fault-lab.ts';
 import { CONTAINER, type HostName, hostNames, IMAGE, PORT, VOLUME } from './names.ts';
-import { RunRecorder } from './run-recorder.ts';
-import { FaultStops } from './stops.ts';
 
 /** A server that does with 4 MB where the defaults take 150: a cell is to last seconds. */
 const SMALL = [
@@ -28,28 +13,13 @@ const SMALL = [
   'aria_log_file_size=8388608',
 ];
 
-/** A lab with one small MariaDB in it that moves to and fro, and what is needed to watch it. */
-export class Bench implements AsyncDisposable {
-  readonly lab: Lab;
-  readonly stops: FaultStops;
-  readonly recorder: RunRecorder;
+/** A lab with one small MariaDB in it that moves to and fro. */
+export class Bench extends FaultLab {
   /** Where the database is between two cells. */
   home: HostName = 'h1';
 
-  private constructor(lab: Lab) {
-    this.lab = lab;
-    this.stops = new FaultStops({
-      server: () => serverFaultPoints(lab),
-      host: (name) => faultPointsOf(lab, findHost(lab, name)),
-    });
-    this.recorder = new RunRecorder(lab);
-  }
-
-  static async start(name: string): Promise<Bench> {
-    await downLab(name);
-    const bench = new Bench(
-      await upLab({ name, hosts: 2, fs: 'ext4', diskBytes: 4 * 2 ** 30, bare: false, faultPoints: true }),
-    );
+  static override async start(name: string): Promise<Bench> {
+    const bench = new Bench(await FaultLab.boot(name));
     try {
       await bench.#fill();
     } catch (error) {
@@ -67,15 +37,11 @@ export class Bench implements AsyncDisposable {
     return { host: findHost(this.lab, host).address, port: PORT, user: 'demo', database: 'demo' };
   }
 
-  /** A shell script in a host, which must succeed; gives its trimmed output. */
-  async shell(host: HostName, script: string): Promise<string> {
-    const { status, stdout, stderr } = await runInHost(this.lab, findHost(this.lab, host), ['sh', '-ec', script]);
-    if (status !== 0) throw new Error(`${host}: ${script} exited with ${status}: ${stderr || stdout}`);
-    return stdout.trim();
-  }
-
-  server(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown): Promise<unknown> {
-    return callServer(this.lab, method, path, body);
+  /** The lab goes on without the database. */
+  async removeDatabase(): Promise<void> {
+    await this.shell(this.home, `docker rm -f ${CONTAINER}; docker volume rm ${VOLUME}`);
+    await this.loadBusybox();
+    this.recorder.forget();
   }
 
   async versions(): Promise<string> {
@@ -83,23 +49,6 @@ export class Bench implements AsyncDisposable {
     const database = await this.shell(this.home, `docker exec ${CONTAINER} mariadbd --version`);
     const number = /\d+\.\d+\.\d+/.exec(database)?.[0] ?? database;
     return `Docker ${docker}, MariaDB ${number}, Node.js ${process.version}`;
-  }
-
-  /** What all parts of Cargo said, for who looks into a failed cell. */
-  async keepLogs(name: string): Promise<void> {
-    const directory = join(import.meta.dirname, '../dist/faults-logs', name.replaceAll('/', '-'));
-    mkdirSync(directory, { recursive: true });
-    copyFileSync(serverLog(this.lab), join(directory, 'server.log'));
-    for (const host of hostNames) {
-      const said = await this.shell(host, 'cat /var/log/cargo-agent.log').catch(String);
-      writeFileSync(join(directory, `${host}.log`), said);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.recorder.stop();
-    rmSync(serverFaultPoints(this.lab), { recursive: true, force: true });
-    await downLab(this.lab.name);
   }
 
   /** The image differs from what the other host has by one small layer, so that each move has one to bring. */

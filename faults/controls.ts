@@ -36,6 +36,35 @@ export const controls: readonly Control[] = [
     cell: 'thaw/server-kill@server.thaw.send',
     says: /h\d still has volume shop-data/,
   },
+  {
+    name: 'the gate stays open',
+    file: 'src/agent/container/gate.ts',
+    edits: [
+      [
+        'export async function closeGate(moves: readonly GateMove[]): Promise<void> {\n  for (const { from, to } of moves) {',
+        'export async function closeGate(moves: readonly GateMove[]): Promise<void> {\n  for (const { from, to } of moves.slice(moves.length)) {',
+      ],
+    ],
+    cell: 'walk/volume/forward/hands',
+    says: /two copies ran for .*/,
+  },
+  {
+    name: 'the gate of a container with bind mounts alone stays open',
+    file: 'src/agent/container/gate.ts',
+    edits: [['return [own, ...volumes].map(', 'return [...(own === null ? [own] : []), ...volumes].map(']],
+    cell: 'walk/bind/forward/hands',
+    says: /two copies ran for .*/,
+  },
+  {
+    name: 'what an agent writes down is not synced',
+    file: 'src/files/durable-file.ts',
+    edits: [
+      ['    await file.sync();\n', ''],
+      ['  await directory.sync();\n', ''],
+    ],
+    cell: 'refuse/target-power@server.refuse.answered',
+    says: /h\d forgot at the power cut, .*: permit refused is used/,
+  },
 ];
 
 /** Those that this code hasn't been put to yet. */

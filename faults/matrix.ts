@@ -81,6 +81,17 @@ export function matrix(): Cell[] {
   );
 }
 
+/** Power cuts in the moment in which the server has heard what the host must never forget. */
+export function onceAnswered(): Cell[] {
+  const cells = [
+    ['freeze', 'source-power'],
+    ['start', 'target-power'],
+    ['refuse', 'target-power'],
+    ['thaw', 'source-power'],
+  ] as const;
+  return cells.map(([step, fault]) => cellAt(step, fault, `server.${step}.answered`, `${step}/${fault}, answered`));
+}
+
 /** Each fault at each point of each step. */
 export function everyPoint(): Cell[] {
   return matrixSteps.flatMap((step) =>

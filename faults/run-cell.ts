@@ -26,18 +26,21 @@ export const CellResult = z.object({
 });
 export type CellResult = z.infer<typeof CellResult>;
 
-/** What is tried: a name, where it strikes, and the migration with all that is done to it, until nothing moves any more. */
+/**
+ * What is tried: a name, where it strikes, and the migration with all that is done to it, until nothing moves any more.
+ * What it finds wrong itself it adds to `faults`.
+ */
 export type Trial = {
   name: string;
   point: string;
   isDoomed: boolean;
-  migrate: (roles: Roles) => Promise<Migration>;
+  migrate: (roles: Roles, faults: string[]) => Promise<Migration>;
 };
 
 /** Strikes once in one migration, waits until all has settled, and judges. */
 export function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
   const { name, point, isDoomed } = cell;
-  return runTrial(bench, { name, point, isDoomed, migrate: (roles) => strikeInMigration(bench, cell, roles) });
+  return runTrial(bench, { name, point, isDoomed, migrate: (...of) => strikeInMigration(bench, cell, ...of) });
 }
 
 /** Judges what is left of a migration. Never throws: what goes wrong is a fault. */
@@ -60,7 +63,7 @@ async function judge(bench: Bench, trial: Trial, result: CellResult): Promise<vo
   bench.recorder.forget();
   const before = await lookAt(bench);
   using client = await Client.start(bench);
-  const migration = await trial.migrate(roles);
+  const migration = await trial.migrate(roles, result.faults);
   result.ended = migration.phase;
   const hasMoved = migration.phase === 'completed';
   if (hasMoved) bench.home = roles.target;
@@ -75,12 +78,12 @@ async function judge(bench: Bench, trial: Trial, result: CellResult): Promise<vo
   bench.stops.clear();
 }
 
-function saidBy(error: unknown): string {
+export function saidBy(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
 /** The migration when it has ended, with its source released where it arrived. */
-async function strikeInMigration(bench: Bench, cell: Cell, roles: Roles): Promise<Migration> {
+async function strikeInMigration(bench: Bench, cell: Cell, roles: Roles, faults: string[]): Promise<Migration> {
   const isAfter = cell.step === 'release' || cell.step === 'finish';
   const approach = cell.isDoomed ? 'server.start.send' : cell.until;
   bench.stops.arm(approach ?? cell.point);
@@ -96,7 +99,7 @@ async function strikeInMigration(bench: Bench, cell: Cell, roles: Roles): Promis
   const failover = isAfter ? settle(bench, id).then(() => complete(bench, id, false)) : null;
   failover?.catch(() => undefined); // awaited below
   await bench.stops.untilHeld(cell.point, REACHED_MS);
-  await strike(bench, cell.fault, roles, () => bench.stops.release(cell.point));
+  faults.push(...(await strike(bench, cell.fault, roles, () => bench.stops.release(cell.point))));
   await failover;
   const settled = await settle(bench, id);
   if (settled.phase !== 'copied' && settled.phase !== 'completed') return settled;

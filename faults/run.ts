@@ -14,11 +14,14 @@ import { faultPoints } from '../src/faults/points.ts';
 import { version } from '../src/version.ts';
 import { Bench } from './bench.ts';
 import { runControls } from './controls.ts';
-import { type Cell, elsewhere, everyPoint, matrix } from './matrix.ts';
+import { FaultLab } from './fault-lab.ts';
+import { type Cell, elsewhere, everyPoint, matrix, onceAnswered } from './matrix.ts';
 import { Results } from './results.ts';
 import { type CellResult, runCell } from './run-cell.ts';
+import { runWalk } from './run-walk.ts';
 import { runStorm } from './storm.ts';
 import { page } from './table.ts';
+import { everyWalk, type Walk } from './walks.ts';
 
 const { values } = parseArgs({
   options: {
@@ -40,26 +43,49 @@ if (!Number.isInteger(storms) || !Number.isInteger(Number(values.seed)))
   throw new Error('--storms and --seed are whole numbers');
 if (storms > 0) {
   const seeds = Array.from({ length: storms }, (_, index) => Number(values.seed) + index);
-  const failed = await runAll(seeds.map((seed) => (bench: Bench) => runStorm(bench, seed)));
+  const failed = await runAll(
+    (name) => Bench.start(name),
+    seeds.map((seed) => (bench: Bench) => runStorm(bench, seed)),
+  );
   console.log(`${storms - failed} of ${storms} storms did no harm`);
   process.exit(failed === 0 && !interruption.signal.aborted ? 0 : 1);
 }
 
 const results = Results.load();
 const patterns = values.only.split(',').filter((pattern) => pattern !== '');
-const all = values['every-point'] ? everyPoint() : matrix();
-const chosen = all.filter(
-  ({ name }) => patterns.length === 0 || patterns.some((pattern) => matchesGlob(name, pattern)),
-);
+const cells = isChosen(values['every-point'] ? everyPoint() : [...matrix(), ...onceAnswered()]);
+const walks = isChosen(everyWalk());
+const chosen = [...cells, ...walks];
 if (chosen.length === 0) throw new Error(`no cell is called ${values.only}`);
-const open = chosen.filter(({ name }) => values.again || results.find(name)?.faults.length !== 0);
-console.log(`${chosen.length} cells, ${chosen.length - open.length} of them passed already with this code`);
-await runAll(open.map((cell) => (bench: Bench) => runCellOf(bench, cell)));
+const passed = chosen.filter(hasPassed).length;
+console.log(`${cells.length} cells and ${walks.length} walks, ${passed} of them passed already with this code`);
+await runAll(
+  (name) => Bench.start(name),
+  cells.filter((cell) => !hasPassed(cell)).map((cell) => (bench: Bench) => runCellOf(bench, cell)),
+);
+await runAll(
+  (name) => FaultLab.start(name),
+  walks.filter((walk) => !hasPassed(walk)).map((walk) => (lab: FaultLab) => runWalkOf(lab, walk)),
+);
 if (!values['no-controls']) await runControls(results, interruption.signal);
 const isWhole = patterns.length === 0 && !interruption.signal.aborted;
 const missing = faultPoints.filter((point) => !results.reached.has(point) && !elsewhere.includes(point));
 if (isWhole && !values['every-point']) writePage();
 process.exitCode = verdict();
+
+function isChosen<T extends { name: string }>(all: readonly T[]): T[] {
+  return all.filter(({ name }) => patterns.length === 0 || patterns.some((pattern) => matchesGlob(name, pattern)));
+}
+
+function hasPassed({ name }: { name: string }): boolean {
+  return !values.again && results.find(name)?.faults.length === 0;
+}
+
+async function runWalkOf(lab: FaultLab, walk: Walk): Promise<CellResult> {
+  const result = await runWalk(lab, walk);
+  results.add(result, lab.stops.reached);
+  return result;
+}
 
 async function runCellOf(bench: Bench, cell: Cell): Promise<CellResult> {
   if (results.versions === '') results.versions = `Cargo ${version}, ${await bench.versions()}`;
@@ -69,23 +95,26 @@ async function runCellOf(bench: Bench, cell: Cell): Promise<CellResult> {
 }
 
 /** One after the other in one lab, a fresh lab after one that failed. Gives how many failed. */
-async function runAll(trials: readonly ((bench: Bench) => Promise<CellResult>)[]): Promise<number> {
-  let bench: Bench | null = null;
+async function runAll<L extends FaultLab>(
+  start: (name: string) => Promise<L>,
+  trials: readonly ((lab: L) => Promise<CellResult>)[],
+): Promise<number> {
+  let lab: L | null = null;
   let failed = 0;
   try {
     for (const [index, trial] of trials.entries()) {
       if (interruption.signal.aborted) break;
-      bench ??= await Bench.start(values.lab);
-      const result = await trial(bench);
+      lab ??= await start(values.lab);
+      const result = await trial(lab);
       tell(`${index + 1}/${trials.length}`, result);
       if (result.faults.length === 0) continue;
       failed += 1;
-      await bench.keepLogs(result.cell);
-      await bench[Symbol.asyncDispose]();
-      bench = null;
+      await lab.keepLogs(result.cell);
+      await lab[Symbol.asyncDispose]();
+      lab = null;
     }
   } finally {
-    await bench?.[Symbol.asyncDispose]();
+    await lab?.[Symbol.asyncDispose]();
   }
   return failed;
 }
@@ -97,8 +126,8 @@ function tell(count: string, { cell, point, ended, pauseMs, tookMs, faults }: Ce
 }
 
 function writePage(): void {
-  const cells = new Set(matrix().map(({ name }) => name));
-  const shown = results.all().filter(({ cell }) => cells.has(cell));
+  const names = new Set(chosen.map(({ name }) => name));
+  const shown = results.all().filter(({ cell }) => names.has(cell));
   const date = new Date().toISOString().slice(0, 10);
   const { versions } = results;
   const lines = results.controls.map(({ name, caught }) => `${name}: ${caught ?? '**not noticed**'}`);
@@ -114,6 +143,6 @@ function verdict(): number {
   const unnoticed = values['no-controls'] ? [] : results.controls.filter(({ caught }) => caught === null);
   for (const { name } of unnoticed) console.log(`the control was not noticed: ${name}`);
   if (isWhole) for (const point of missing) console.log(`no cell came by ${point}`);
-  console.log(`${chosen.length - failed.length} of ${chosen.length} cells passed`);
+  console.log(`${chosen.length - failed.length} of ${chosen.length} cells and walks passed`);
   return failed.length + unnoticed.length + (isWhole ? missing.length : 0) === 0 ? 0 : 1;
 }

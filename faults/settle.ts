@@ -1,14 +1,14 @@
 import { waitUntil } from '../lab/index.ts';
 import { CargoError } from '../src/api/cargo-error.ts';
 import { Migration, type Phase } from '../src/api/migration.ts';
-import type { Bench } from './bench.ts';
+import type { FaultLab } from './fault-lab.ts';
 
 const SETTLED_MS = 300_000;
 
 const settledPhases: readonly Phase[] = ['copied', 'completed', 'rolled-back', 'failed'];
 
 /** The migration when it goes no further by itself. */
-export async function settle(bench: Bench, id: string): Promise<Migration> {
+export async function settle(bench: FaultLab, id: string, limitMs = SETTLED_MS): Promise<Migration> {
   let last = 'nothing was heard of it';
   const look = async (): Promise<Migration | undefined> => {
     const migration = await bench.server('GET', `/v1/migrations/${id}`).then(
@@ -18,13 +18,13 @@ export async function settle(bench: Bench, id: string): Promise<Migration> {
     if (migration !== undefined) last = `${migration.phase}, ${migration.activity}`;
     return migration !== undefined && settledPhases.includes(migration.phase) ? migration : undefined;
   };
-  return waitUntil('the migration has ended', SETTLED_MS, look, 100).catch((error: Error) => {
+  return waitUntil('the migration has ended', limitMs, look, 100).catch((error: Error) => {
     throw new Error(`${error.message} (${last})`);
   });
 }
 
 /** As an operator would: again and again until it is done. */
-export async function complete(bench: Bench, id: string, cleanup: boolean): Promise<Migration> {
+export async function complete(bench: FaultLab, id: string, cleanup: boolean): Promise<Migration> {
   let last: unknown;
   const call = async (): Promise<Migration | undefined> => {
     try {

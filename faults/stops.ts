@@ -1,8 +1,10 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { waitUntil } from '../lab/index.ts';
-import type { FaultPoint } from '../src/faults/points.ts';
+import { type FaultPoint, faultPoints } from '../src/faults/points.ts';
 import { type HostName, hostNames } from './names.ts';
+
+const HELD = '.held';
 
 /** The directory of a process's fault points; undefined while its machine is off. */
 export type StopPlaces = { server: () => string; host: (name: HostName) => string | undefined };
@@ -27,7 +29,17 @@ export class FaultStops {
 
   /** From now on the first process that comes by the point stops there. */
   arm(point: FaultPoint): void {
-    for (const place of this.#directories()) writeFileSync(join(place, `${point}.hold`), '');
+    for (const place of this.#directories()) {
+      mkdirSync(place, { recursive: true }); // a reboot has taken it away
+      writeFileSync(join(place, `${point}.hold`), '');
+    }
+  }
+
+  /** The points at which a process is held right now. */
+  held(): FaultPoint[] {
+    this.#collect();
+    const files = this.#directories().flatMap((place) => (existsSync(place) ? readdirSync(place) : []));
+    return faultPoints.filter((point) => files.includes(point + HELD));
   }
 
   async untilHeld(point: FaultPoint, limitMs: number): Promise<void> {
@@ -48,7 +60,7 @@ export class FaultStops {
 
   #held(point: FaultPoint): string[] {
     return this.#directories()
-      .map((place) => join(place, `${point}.held`))
+      .map((place) => join(place, point + HELD))
       .filter((file) => existsSync(file));
   }
 

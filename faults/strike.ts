@@ -1,8 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import {
   agentGroup,
-  bootMachine,
-  cutPower,
   findHost,
   restartAgent,
   restartDocker,
@@ -15,6 +13,8 @@ import {
 import type { Bench } from './bench.ts';
 import type { FaultName } from './matrix.ts';
 import type { HostName } from './names.ts';
+import { powerOff, powerOn } from './power.ts';
+import type { Records } from './records.ts';
 
 /** Longer than a lost agent is asked again within one step: the step must be sent anew. */
 const CUT_MS = 12_000;
@@ -22,18 +22,22 @@ const GONE_MS = 1_000;
 const FULL_MS = 4_000;
 const FILLER = '/var/lib/docker/filler';
 
-/** What a fault does, how long it lasts, and how it ends. */
-type Strike = { act: () => Promise<void>; lastsMs: number; heal: () => Promise<void> };
+/** What a fault does, how long it lasts, how it ends, and sentences on what was found to be lost then. */
+type Strike = { act: () => Promise<void>; lastsMs: number; heal: () => Promise<unknown>; lost?: () => string[] };
 
 export type Roles = { source: HostName; target: HostName };
 
-/** Strikes; the process that is held is let go while the fault lasts; then all is made well again. */
-export async function strike(bench: Bench, fault: FaultName, roles: Roles, letGo: () => void): Promise<void> {
-  const { act, lastsMs, heal } = strikeOf(bench, fault, roles);
+/**
+ * Strikes; the process that is held is let go while the fault lasts; then all is made well again.
+ * @returns sentences on what was found to be lost
+ */
+export async function strike(bench: Bench, fault: FaultName, roles: Roles, letGo: () => void): Promise<string[]> {
+  const { act, lastsMs, heal, lost } = strikeOf(bench, fault, roles);
   await act();
   letGo();
   await delay(lastsMs);
   await heal();
+  return lost?.() ?? [];
 }
 
 /** Strikes for so long. */
@@ -107,15 +111,18 @@ function killDocker({ lab }: Bench, name: HostName): Strike {
   };
 }
 
-function powerCut({ lab, recorder }: Bench, name: HostName): Strike {
-  const host = findHost(lab, name);
+function powerCut(bench: Bench, name: HostName): Strike {
+  let records: Records = new Map();
+  let lost: string[] = [];
   return {
     act: async () => {
-      await cutPower(lab, host);
-      recorder.powerWasCut(name);
+      records = await powerOff(bench, name);
     },
     lastsMs: 0,
-    heal: () => bootMachine(lab, host),
+    heal: async () => {
+      lost = await powerOn(bench, name, records);
+    },
+    lost: () => lost,
   };
 }
 

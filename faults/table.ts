@@ -1,6 +1,7 @@
 import { cpus, release, totalmem } from 'node:os';
-import { type FaultName, faultNames, matrixSteps } from './matrix.ts';
+import { type FaultName, faultNames, matrixSteps, onceAnswered } from './matrix.ts';
 import type { CellResult } from './run-cell.ts';
+import { kindNames, temptations, wayNames } from './walks.ts';
 
 const meanings: Record<FaultName, string> = {
   'server-kill': 'SIGKILL of cargo-server, started again after a second',
@@ -27,7 +28,7 @@ export function page(results: readonly CellResult[], { date, versions, missing, 
     '# Fault matrix',
     '',
     `Written by \`make faults\` on ${date}; ${versions}; Linux ${release().replace(/-.*/, '')}, ${cpus().length} cores, ${gib} GiB.`,
-    `${results.length} cells, ${results.length - failed.length} without a fault found, ${failed.length} with one.`,
+    `${results.length} cells and walks, ${results.length - failed.length} without a fault found, ${failed.length} with one.`,
     '',
     'A cell is one migration of a MariaDB between two Docker hosts, a client writing all the while, in which one fault strikes',
     'one process or machine while a process is held at one named point of the step. Afterwards everything is made well again,',
@@ -61,6 +62,29 @@ export function page(results: readonly CellResult[], { date, versions, missing, 
       ? 'Every fault point was come by.'
       : `Fault points that no cell came by: ${missing.map((point) => `\`${point}\``).join(', ')}.`,
     '',
+    '## Once it was answered',
+    '',
+    'The same with a power cut in the moment in which the server has the answer. What a host had written down before a power cut',
+    'is compared with what is on its disk when it boots, before its agent runs: in these cells, and wherever else power is cut.',
+    '',
+    ...onceAnswered().map(({ name, point }) => `- \`${point}\`: ${shown(results, name)}`),
+    '',
+    '## Walks',
+    '',
+    'A walk is one migration that is stopped at every point from the freeze on. At each, the source is tempted to run the',
+    'container again: with `docker start` by its old name, its new name and its id; with the restart policy put back by hand and',
+    'its Docker daemon restarted, then by hand again; with the policy put back and its power cut, then by hand again. Nothing brings',
+    'it up while its gate is closed, it runs where it is at home, and never do two copies run. Seconds are those of the whole walk.',
+    '',
+    `| data, way | ${temptations.join(' | ')} |`,
+    `| --- |${temptations.map(() => ' --- |').join('')}`,
+    ...kindNames.flatMap((kind) =>
+      wayNames.map((way) => {
+        const cells = temptations.map((temptation) => walked(results, `walk/${kind}/${way}/${temptation}`));
+        return `| ${kind}, ${way} | ${cells.join(' | ')} |`;
+      }),
+    ),
+    '',
     '## Controls',
     '',
     'The same checks, of a copy of the code with one protection taken out, must fail:',
@@ -76,6 +100,13 @@ function shown(results: readonly CellResult[], name: string): string {
   if (result === undefined) return '';
   const end = result.ended === '' ? 'unknown' : result.ended;
   return `${result.faults.length === 0 ? '' : '**FAILED** '}${end} ${(result.pauseMs / 1000).toFixed(1)}`;
+}
+
+function walked(results: readonly CellResult[], name: string): string {
+  const result = results.find(({ cell }) => cell === name);
+  if (result === undefined) return '';
+  const took = `${result.point}, ${Math.round(result.tookMs / 1000)} s`;
+  return `${result.faults.length === 0 ? '' : '**FAILED** '}${result.ended}, ${took}`;
 }
 
 function where(results: readonly CellResult[], name: string): string {

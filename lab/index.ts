@@ -8,7 +8,7 @@ export { downLab } from './down.ts';
 export { findInit, hostRoot, requireInit } from './enter.ts';
 export { execInHost, runInHost } from './exec.ts';
 export { faultPointsOf, serverFaultPoints } from './fault-points.ts';
-export { cutPower } from './host.ts';
+export { bootHost, cutPower } from './host.ts';
 export { type ImageName, loadImage } from './image/load.ts';
 export { linkIsUp, setLink } from './network.ts';
 export { restartServer, serverGroup, serverLog, serverProcess } from './server.ts';
