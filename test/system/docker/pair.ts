@@ -8,6 +8,7 @@ import { DockerHost } from './docker-host.ts';
 
 /** The image of these tests, and how a container of it runs until it is asked to stop. */
 export const IMAGE = 'cargo-docker-test:1';
+const KEPT = ['busybox:lab', IMAGE];
 export const WAITING = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.05; done'];
 
 /** Two hosts of the lab, on which these tests are alone; everything that is in them goes at the end. */
@@ -22,6 +23,11 @@ export class HostPair implements Disposable {
     this.source.imageSource = this.target;
     this.target.imageSource = this.source;
     this.clear();
+    const hasImages = this.source.tryExec('docker', 'image', 'inspect', ...KEPT).status === 0;
+    if (!hasImages) this.#makeImages(lab);
+  }
+
+  #makeImages(lab: string): void {
     const cargoLab = join(import.meta.dirname, '../../../bin/cargo-lab');
     execFileSync(cargoLab, ['image', 'busybox', '--host', 'h1', '--name', lab]);
     buildImage(this.source, IMAGE, ['FROM busybox:lab', 'RUN mkdir -p /seeded && echo seed > /seeded/file']);
@@ -36,11 +42,14 @@ export class HostPair implements Disposable {
     this.target.exec('rm', path);
   }
 
+  /** The source keeps the images that every file of these tests needs there. */
   clear(): void {
-    for (const host of [this.source, this.target]) {
-      sweep(host);
-      host.docker('image', 'prune', '-af');
-    }
+    for (const host of [this.source, this.target]) sweep(host);
+    this.target.docker('image', 'prune', '-af');
+    const isOther = KEPT.map((image) => `$1 != "${image}"`).join(' && ');
+    const others = `$1 ~ /<none>/ { print $2; next } ${isOther} { print $1 }`;
+    const list = `docker images --format '{{.Repository}}:{{.Tag}} {{.ID}}' | awk '${others}' | sort -u`;
+    this.source.exec('sh', '-c', `${list} | xargs -r docker rmi -f`);
   }
 
   [Symbol.dispose](): void {

@@ -3,7 +3,6 @@ import { once } from 'node:events';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
 import type { FaultPoint } from '../../../src/faults/points.ts';
 import { LabUnderTest } from '../lab.ts';
 import { must, shell } from './cargo-lab.ts';
@@ -58,10 +57,6 @@ async function run(container: string): Promise<void> {
 async function begin(container: string): Promise<void> {
   const migrate = () => lab.cargoctl('migrate', container, '--to', 'h2', '--detach');
   await expect.poll(migrate, { timeout: 30_000, interval: 500 }).toMatchObject({ status: 0 });
-}
-
-async function status(container: string): Promise<Migration> {
-  return Migration.parse(await lab.json('status', container));
 }
 
 const blob = (host: string, container: string): Promise<string> =>
@@ -133,7 +128,7 @@ test.each(cases)(
       interval: 300,
     });
     await ended.toMatch(/"phase": ?"copied"/);
-    const { epoch: _, ...migration } = { epoch: 0, ...(await status(container)) };
+    const { epoch: _, ...migration } = { epoch: 0, ...(await lab.status(container)) };
     expect(migration).toMatchObject({ source: 'h1', target: 'h2', movedAs: expect.stringContaining('-moved-') });
     expect(await runners(container)).toEqual(['h2']);
     expect(await blob('h2', container)).toBe(whole);
@@ -164,7 +159,7 @@ test('a server that was lost and comes back beside the restored one drives nothi
   try {
     await expect.poll(() => readFileSync(log, 'utf8'), { timeout: 30_000 }).toMatch(/STALE_SERVER.*stands still/);
     expect(await runners('two')).toEqual(['h2']);
-    expect(await status('two')).toMatchObject({ phase: 'copied' });
+    expect(await lab.status('two')).toMatchObject({ phase: 'copied' });
   } finally {
     old.kill('SIGKILL');
     await once(old, 'exit');

@@ -1,5 +1,4 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 
 /** A few on a quiet machine, s. */
@@ -21,11 +20,7 @@ afterEach(async () => {
 async function clear(): Promise<void> {
   const all = 'docker ps -aq | xargs -r docker rm -f; docker volume prune -af; docker image prune -af';
   for (const host of ['h1', 'h2']) await lab.exec(host, 'sh', '-c', all);
-  await lab.lab('image', 'busybox', '--host', 'h1');
-}
-
-async function status(container: string): Promise<Migration> {
-  return Migration.parse(await lab.json('status', container));
+  await lab.image('busybox', 'h1');
 }
 
 async function run(name: string, onTerm: string): Promise<string> {
@@ -39,7 +34,7 @@ async function startedAt(container: string): Promise<string> {
 }
 
 async function reaches(container: string, phase: string, activity: RegExp): Promise<void> {
-  const seen = expect.poll(() => status(container), { timeout: 60_000, interval: 50 });
+  const seen = expect.poll(() => lab.status(container), { timeout: 60_000, interval: 50 });
   await seen.toMatchObject({ phase, activity: expect.stringMatching(activity) });
 }
 
@@ -52,7 +47,7 @@ async function cancelled(name: string, id: string): Promise<number> {
   await expect.poll(runs, { timeout: 60_000, interval: 100 }).toBe(`${id} ${name}`);
   const seconds = (Date.now() - before) / 1000;
   expect(await cancelling).toMatchObject({ status: 0, stdout: expect.stringContaining('stays on h1') });
-  expect(await status(name)).toMatchObject({ phase: 'rolled-back', error: { code: 'CANCELLED' } });
+  expect(await lab.status(name)).toMatchObject({ phase: 'rolled-back', error: { code: 'CANCELLED' } });
   return seconds;
 }
 
@@ -105,7 +100,7 @@ test('while the image is loaded: the source was never touched, and nothing of th
   const began = Date.now();
   expect(await lab.cargoctl('cancel', 'early')).toMatchObject({ status: 0 });
   expect(Date.now() - began).toBeLessThan(WITHIN_S * 1000);
-  expect(await status('early')).toMatchObject({ phase: 'rolled-back', targetContainerId: null });
+  expect(await lab.status('early')).toMatchObject({ phase: 'rolled-back', targetContainerId: null });
   expect(await startedAt('early')).toBe(before);
   await expectNothingAtTarget();
 });

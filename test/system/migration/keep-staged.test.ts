@@ -1,5 +1,4 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 
 const MIB = 1024 * 1024;
@@ -7,7 +6,7 @@ let lab: LabUnderTest;
 
 beforeAll(async () => {
   lab = await LabUnderTest.open();
-  await lab.lab('image', 'busybox', '--host', 'h1');
+  await lab.image('busybox', 'h1');
 });
 
 afterEach(async () => {
@@ -50,7 +49,7 @@ test('what was copied stays for the next try, which sends the difference, and no
   await lab.must('h1', 'docker', 'exec', 'stubborn', 'sh', '-c', 'echo more > /bare/more');
   const moved = await lab.cargoctl('migrate', 'stubborn', '--to', 'h2', '--force');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
-  const { rounds } = Migration.parse(await lab.json('status', 'stubborn'));
+  const { rounds } = await lab.status('stubborn');
   expect(
     rounds.reduce((sum, { bytes }) => sum + bytes, 0),
     'bytes of the second try',

@@ -1,66 +1,82 @@
-import { beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
+import type { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
-import { DatabaseUnderLoad } from './database-under-load.ts';
+import { Database } from './database-under-load.ts';
 
 let lab: LabUnderTest;
+let database: Database;
 
 beforeAll(async () => {
   lab = await LabUnderTest.open();
+  database = await Database.start(lab, 'shop', 3307);
 });
 
-async function status(container: string): Promise<Migration> {
-  return Migration.parse(await lab.json('status', container));
-}
+/** Nothing of it stays where it was: each test copies the whole of it. */
+afterEach(async () => {
+  if ((await lab.status('shop')).phase !== 'copied') return;
+  const left = await lab.cargoctl('failover', 'shop', '--cleanup');
+  expect(left, left.stderr).toMatchObject({ status: 0 });
+});
+
+afterAll(() => database[Symbol.asyncDispose]());
 
 /** Resolves with the migration once it is over or the container runs at the target. */
-async function settled(container: string): Promise<Migration> {
+async function settled(): Promise<Migration> {
   await expect
-    .poll(async () => (await status(container)).phase, { timeout: 150_000, interval: 500 })
+    .poll(async () => (await lab.status('shop')).phase, { timeout: 150_000, interval: 100 })
     .toMatch(/^(copied|completed|rolled-back|failed)$/);
-  return status(container);
+  return lab.status('shop');
+}
+
+async function begin(to: string, ...options: string[]): Promise<void> {
+  const begun = await lab.cargoctl('migrate', 'shop', '--to', to, ...options, '--detach');
+  expect(begun, begun.stderr).toMatchObject({ status: 0 });
+}
+
+async function dataArrives(): Promise<void> {
+  const arrived = async (): Promise<number> => (await lab.status('shop')).bytes.local;
+  await expect.poll(arrived, { timeout: 60_000, interval: 50 }).toBeGreaterThan(0);
 }
 
 test('a MariaDB under load moves, fails over and moves back, and no acknowledged row is lost', async () => {
-  await using database = await DatabaseUnderLoad.start(lab, 'shop', 3307);
+  await using load = await database.load('h1');
   const moved = await lab.cargoctl('migrate', 'shop', '--to', 'h2', '--watch');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
-  await database.writesOn('h2');
+  await load.writesOn('h2');
   expect((await lab.cargoctl('failover', 'shop')).status).toBe(0);
   const back = await lab.cargoctl('migrate', 'shop', '--to', 'h1');
   expect(back, back.stderr).toMatchObject({ status: 0 });
-  await database.expectWholeOn('h1');
+  await load.expectWholeOn('h1');
 });
 
 test('the server is killed while data is copied, and carries the migration on when it is back', async () => {
-  await using database = await DatabaseUnderLoad.start(lab, 'ledger', 3308);
-  const begun = await lab.cargoctl('migrate', 'ledger', '--to', 'h2', '--bwlimit', '40M', '--detach');
-  expect(begun, begun.stderr).toMatchObject({ status: 0 });
-  await expect.poll(async () => (await status('ledger')).bytes.local, { timeout: 60_000 }).toBeGreaterThan(0);
+  await using load = await database.load('h1');
+  await begin('h2', '--bwlimit', '40M');
+  await dataArrives();
   await lab.lab('kill-server');
   await lab.lab('restart-server');
-  expect(await settled('ledger')).toMatchObject({ phase: 'copied' });
-  await database.expectWholeOn('h2');
+  expect(await settled()).toMatchObject({ phase: 'copied' });
+  await load.expectWholeOn('h2');
 });
 
 test('the source agent is killed while data is copied, and the transfer goes on when it is back', async () => {
-  await using database = await DatabaseUnderLoad.start(lab, 'orders', 3309);
-  await lab.cargoctl('migrate', 'orders', '--to', 'h2', '--bwlimit', '40M', '--detach');
-  await expect.poll(async () => (await status('orders')).bytes.local, { timeout: 60_000 }).toBeGreaterThan(0);
-  await lab.lab('kill-agent', 'h1');
-  await lab.lab('restart-agent', 'h1');
-  expect(await settled('orders')).toMatchObject({ phase: 'copied' });
-  await database.expectWholeOn('h2');
+  await using load = await database.load('h2');
+  await begin('h1', '--bwlimit', '40M');
+  await dataArrives();
+  await lab.lab('kill-agent', 'h2');
+  await lab.lab('restart-agent', 'h2');
+  expect(await settled()).toMatchObject({ phase: 'copied' });
+  await load.expectWholeOn('h1');
 });
 
 test('the target loses its link in the switch: the source waits for its answer, and one copy runs in the end', async () => {
-  await using database = await DatabaseUnderLoad.start(lab, 'stock', 3310);
-  await lab.cargoctl('migrate', 'stock', '--to', 'h2', '--detach');
-  await expect.poll(async () => (await status('stock')).phase, { timeout: 60_000, interval: 20 }).toBe('switching');
+  await using load = await database.load('h1');
+  await begin('h2');
+  await expect.poll(async () => (await lab.status('shop')).phase, { timeout: 60_000, interval: 20 }).toBe('switching');
   await lab.lab('cut', 'h2');
-  const rolled = expect.poll(async () => (await status('stock')).activity, { timeout: 120_000, interval: 500 });
+  const rolled = expect.poll(async () => (await lab.status('shop')).activity, { timeout: 120_000, interval: 100 });
   await rolled.toMatch(/waiting|rolling back/);
   await lab.lab('heal', 'h2');
-  const ended = await settled('stock');
-  await database.expectWholeOn(ended.phase === 'copied' ? 'h2' : 'h1');
+  const ended = await settled();
+  await load.expectWholeOn(ended.phase === 'copied' ? 'h2' : 'h1');
 });

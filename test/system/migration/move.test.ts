@@ -1,12 +1,11 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 
 let lab: LabUnderTest;
 
 beforeAll(async () => {
   lab = await LabUnderTest.open();
-  await lab.lab('image', 'busybox', '--host', 'h1');
+  await lab.image('busybox', 'h1');
 });
 
 afterEach(async () => {
@@ -17,10 +16,6 @@ afterEach(async () => {
 
 const fill =
   'test -e /data/link || { mkdir -p /data/sub && head -c 300000 /dev/urandom > /data/blob && echo hello > /data/sub/file && ln -s sub/file /data/link; }';
-
-async function status(container: string): Promise<Migration> {
-  return Migration.parse(await lab.json('status', container));
-}
 
 test('a container with a named volume moves, is released, and moves back with only its differences', async () => {
   await lab.must('h1', 'docker', 'volume', 'create', 'movedata');
@@ -57,11 +52,11 @@ test('a container with a named volume moves, is released, and moves back with on
 
   const moved = await lab.cargoctl('migrate', 'mover', '--from', 'h1', '--to', 'h2', '--watch');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
-  expect(await status('mover')).toMatchObject({ phase: 'copied', source: 'h1', target: 'h2', error: null });
+  expect(await lab.status('mover')).toMatchObject({ phase: 'copied', source: 'h1', target: 'h2', error: null });
   expect(await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'cd /data && md5sum blob sub/file')).toBe(sums);
   const kept = '{{.HostConfig.RestartPolicy.Name}} {{(index (index .HostConfig.PortBindings "80/tcp") 0).HostPort}}';
   expect(await lab.must('h2', 'docker', 'inspect', '-f', kept, 'mover')).toBe('unless-stopped 8099');
-  const { movedAs } = await status('mover');
+  const { movedAs } = await lab.status('mover');
   expect(movedAs).toMatch(/^mover-moved-[0-9a-f]{12}$/);
   for (const name of ['mover', movedAs ?? '']) {
     expect((await lab.exec('h1', 'docker', 'start', name)).status, `docker start ${name} at the source fails`).not.toBe(
@@ -71,12 +66,12 @@ test('a container with a named volume moves, is released, and moves back with on
 
   const failover = await lab.cargoctl('failover', 'mover');
   expect(failover, failover.stderr).toMatchObject({ status: 0 });
-  expect((await status('mover')).phase).toBe('completed');
+  expect((await lab.status('mover')).phase).toBe('completed');
 
   await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'echo more >> /data/sub/file');
   const back = await lab.cargoctl('migrate', 'mover', '--from', 'h2', '--to', 'h1', '--watch');
   expect(back, back.stderr).toMatchObject({ status: 0 });
-  const returned = await status('mover');
+  const returned = await lab.status('mover');
   expect(returned).toMatchObject({ phase: 'copied', source: 'h2', target: 'h1' });
   const travelled = returned.rounds.reduce((sum, { bytes }) => sum + bytes, 0);
   expect(travelled, 'bytes that travelled on the way back').toBeLessThan(100_000);
@@ -130,7 +125,7 @@ test('a container that fails at the target runs again at the source, and the tar
   await lab.must('h1', 'docker', 'exec', 'homesick', 'sh', '-c', 'echo kept > /data/kept');
   const moved = await lab.cargoctl('migrate', 'homesick', '--to', 'h2');
   expect(moved.status, moved.stdout).not.toBe(0);
-  expect((await status('homesick')).phase).toBe('rolled-back');
+  expect((await lab.status('homesick')).phase).toBe('rolled-back');
   expect(await lab.must('h2', 'docker', 'ps', '-aq')).toBe('');
   expect(await lab.must('h2', 'docker', 'volume', 'ls', '-q')).toBe('');
   expect(await lab.must('h1', 'docker', 'inspect', '-f', '{{.Id}} {{.State.Running}}', 'homesick')).toBe(`${id} true`);

@@ -5,7 +5,7 @@ let lab: LabUnderTest;
 
 beforeAll(async () => {
   lab = await LabUnderTest.open();
-  for (const host of ['h1', 'h2']) await lab.lab('image', 'busybox', '--host', host);
+  await lab.image('busybox', 'h1', 'h2');
 });
 
 afterEach(async () => {

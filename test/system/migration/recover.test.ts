@@ -1,5 +1,4 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 
 let lab: LabUnderTest;
@@ -7,7 +6,7 @@ let writers = 0;
 
 beforeAll(async () => {
   lab = await LabUnderTest.open();
-  await lab.lab('image', 'busybox', '--host', 'h1');
+  await lab.image('busybox', 'h1');
 });
 
 afterEach(async () => {
@@ -16,10 +15,6 @@ afterEach(async () => {
     await lab.exec(host, 'sh', '-c', 'docker ps -aq | xargs -r docker rm -f; docker volume prune -af');
   }
 });
-
-async function status(container: string): Promise<Migration> {
-  return Migration.parse(await lab.json('status', container));
-}
 
 /** A container that Docker starts whenever it can, and that is healthy while it may be. Each test has one of its own. */
 async function writer(): Promise<string> {
@@ -45,8 +40,8 @@ async function startedSinceBoot(host: string): Promise<string> {
 
 async function expectFencedAfterBoot(name: string): Promise<void> {
   await lab.lab('boot', 'h2');
-  await expect.poll(async () => (await status(name)).recovery, { timeout: 30_000 }).toMatchObject({ fenced: true });
-  const keptAs = (await status(name)).recovery?.keptAs ?? '';
+  await expect.poll(async () => (await lab.status(name)).recovery, { timeout: 30_000 }).toMatchObject({ fenced: true });
+  const keptAs = (await lab.status(name)).recovery?.keptAs ?? '';
   expect(keptAs).toMatch(new RegExp(`^${name}-lost-[0-9a-f]{12}$`));
   for (const reference of [name, keptAs]) {
     expect((await lab.exec('h2', 'docker', 'start', reference)).status, `docker start ${reference}`).not.toBe(0);
@@ -65,12 +60,12 @@ test('a target lost for good in the window of its start: the source goes on, and
 
   const asked = await lab.cargoctl('recover', name, '--at', 'source');
   expect(asked).toMatchObject({ status: 4, stderr: expect.stringContaining('Lost would be: what writer') });
-  expect(await status(name), 'nothing was changed').toMatchObject({ phase: 'switching', recovery: null });
+  expect(await lab.status(name), 'nothing was changed').toMatchObject({ phase: 'switching', recovery: null });
   expect(await lab.cargoctl('recover', name, '--at', 'target', '--accept-loss')).toMatchObject({ status: 4 });
 
   const recovered = await lab.cargoctl('recover', name, '--at', 'source', '--accept-loss');
   expect(recovered, recovered.stderr).toMatchObject({ status: 0 });
-  expect(await status(name)).toMatchObject({
+  expect(await lab.status(name)).toMatchObject({
     phase: 'recovered',
     recovery: { at: 'source', lost: 'h2', fenced: false },
   });
@@ -111,9 +106,9 @@ test('a source lost for good: the target completes without it, and the source le
   expect(await lab.cargoctl('failover', name)).toMatchObject({ status: 4 });
 
   await lab.lab('boot', 'h1');
-  await expect.poll(async () => (await status(name)).recovery, { timeout: 30_000 }).toMatchObject({ fenced: true });
+  await expect.poll(async () => (await lab.status(name)).recovery, { timeout: 30_000 }).toMatchObject({ fenced: true });
   expect(await startedSinceBoot('h1')).toBe('');
-  const { movedAs } = await status(name);
+  const { movedAs } = await lab.status(name);
   for (const reference of [name, movedAs ?? '']) {
     expect((await lab.exec('h1', 'docker', 'start', reference)).status, `docker start ${reference}`).not.toBe(0);
   }

@@ -1,5 +1,4 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
-import { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 
 const VOLUME = '/var/lib/docker/volumes/kept/_data';
@@ -7,7 +6,7 @@ let lab: LabUnderTest;
 
 beforeAll(async () => {
   lab = await LabUnderTest.open();
-  await lab.lab('image', 'busybox', '--host', 'h1');
+  await lab.image('busybox', 'h1');
 });
 
 afterEach(async () => {
@@ -37,7 +36,7 @@ test('verify passes while the container writes, finds a byte that changed under 
     status: 0,
     stdout: expect.stringContaining('are what the source sent'),
   });
-  const { verification } = Migration.parse(await lab.json('status', 'kept'));
+  const { verification } = await lab.status('kept');
   expect(verification).toMatchObject({ state: 'passed', differences: 0 });
   expect(verification?.files, 'the quiet file').toBeGreaterThanOrEqual(1);
   expect(verification?.changed, 'the busy file').toBeGreaterThanOrEqual(1);
@@ -65,7 +64,7 @@ test('drain moves all containers, dependencies first, and stops where one is blo
   await run('app', service('app', 'db:service_started:false'));
   await run('db', [...service('db', ''), '-v', 'kept:/data']);
   await run('loner', ['-p', '8123:80']);
-  await lab.lab('image', 'busybox', '--host', 'h2');
+  await lab.image('busybox', 'h2');
   await lab.must('h2', 'docker', 'run', '-d', '--name', 'squatter', '-p', '8123:80', 'busybox:lab', 'sleep', '100000');
 
   const blocked = await lab.cargoctl('drain', 'h1', '--to', 'h2');
