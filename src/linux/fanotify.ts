@@ -20,12 +20,16 @@ const FAN_EVENT_INFO_TYPE_RANGE = 6;
 const O_LARGEFILE = 0o100000;
 const EIO = 5;
 
-export const FAN_OPEN_PERM = 0x1_0000;
-export const FAN_PRE_ACCESS = 0x10_0000;
+const FAN_OPEN_PERM = 0x1_0000;
+const FAN_PRE_ACCESS = 0x10_0000;
 const PLACEHOLDER_MASK = BigInt(FAN_PRE_ACCESS | FAN_OPEN_PERM);
 
 /** Before the access: `fd` is the file, opened O_RDONLY; its number is also the event's name in the answer. */
 export type ContentEvent = { mask: number; fd: number; tid: number; offset: number; length: number };
+
+export function isOpening({ mask }: ContentEvent): boolean {
+  return (mask & FAN_OPEN_PERM) !== 0;
+}
 
 /**
  * A group of the pre-content class, Linux 6.14. Its event descriptors are O_RDONLY: the kernel couldn't open others on a

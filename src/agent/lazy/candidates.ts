@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from 'node:fs';
 import { type BlockedCall, readBlockedCall } from '../../linux/blocked-call.ts';
-import { type ContentEvent, FAN_OPEN_PERM } from '../../linux/fanotify.ts';
+import { type ContentEvent, isOpening } from '../../linux/fanotify.ts';
 import { AT_FDCWD, cstring } from '../../linux/libc.ts';
 import { close, O_PATH, openAt, openInRoot } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
@@ -40,10 +40,11 @@ export function candidatesOf(event: ContentEvent, table: FileTable): number[] | 
 
 type Opener = () => number;
 
-function namedBy(call: BlockedCall, { tid, mask }: ContentEvent): Opener[] {
+function namedBy(call: BlockedCall, event: ContentEvent): Opener[] {
+  const { tid } = event;
   const where = byPath.get(call.number);
   if (where !== undefined) return [() => openPath(tid, call, where)];
-  if ((mask & FAN_OPEN_PERM) !== 0 || !byDescriptor.has(call.number)) return [];
+  if (isOpening(event) || !byDescriptor.has(call.number)) return [];
   return call.args.map((fd) => () => openLink(tid, `fd/${fd}`));
 }
 

@@ -1,5 +1,5 @@
 import { type BlockedCall, programNames, readBlockedCall } from '../../linux/blocked-call.ts';
-import { type ContentEvent, FAN_OPEN_PERM } from '../../linux/fanotify.ts';
+import { type ContentEvent, isOpening } from '../../linux/fanotify.ts';
 import { calls, IO_SUBMIT, isKnownAbi, readCalls, writeCalls } from './calls.ts';
 
 /**
@@ -48,7 +48,7 @@ export function demandOf(event: ContentEvent, file: { size: number; isSparse: bo
   const call = readBlockedCall(event.tid);
   if (call === 'running') return null;
   if (call === null || !isKnownAbi(call)) return safestDemand;
-  return (event.mask & FAN_OPEN_PERM) !== 0 ? ofOpen(call, event.tid, file) : ofAccess(call, event);
+  return isOpening(event) ? ofOpen(call, event.tid, file) : ofAccess(call, event);
 }
 
 function ofOpen({ number, args }: BlockedCall, tid: number, file: { size: number; isSparse: boolean }): Demand {

@@ -6,3 +6,6 @@ export type EventThreadData = { group: number; inFlight: number; table: TablePar
 
 /** An event that the event thread can't answer, for the main thread. `file` is the placeholder's number. */
 export type Miss = { event: ContentEvent; file: number };
+
+/** Somebody was let open a file that is not whole yet: `opened` is a descriptor of it, for the main thread to keep. */
+export type Opened = { file: number; opened: number };

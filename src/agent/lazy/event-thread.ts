@@ -1,10 +1,10 @@
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { answerEvent, type ContentEvent, parseEvents, readEvents } from '../../linux/fanotify.ts';
+import { answerEvent, type ContentEvent, isOpening, parseEvents, readEvents } from '../../linux/fanotify.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
 import { demandOf } from './demand.ts';
-import type { EventThreadData, Miss } from './event-messages.ts';
+import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
 import { InFlight } from './in-flight.ts';
@@ -74,9 +74,16 @@ class EventThread {
   #handle({ event, file }: Miss): void {
     const table = this.#table;
     // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
-    if (file < 0) this.#answer(event.fd, false);
-    else if (table.isDone(file) || this.#isHere(event, file)) this.#answer(event.fd, true);
-    else this.#port.postMessage({ event, file } satisfies Miss);
+    const isAllowed = file >= 0 && (table.isDone(file) || this.#isHere(event, file));
+    if (file >= 0 && !isAllowed) {
+      this.#port.postMessage({ event, file } satisfies Miss);
+      return;
+    }
+    answerEvent(this.#group, event.fd, isAllowed);
+    this.#inFlight.remove(event.fd);
+    const isKept = isAllowed && isOpening(event) && !table.isHere(file);
+    if (isKept) this.#port.postMessage({ file, opened: event.fd } satisfies Opened);
+    else close(event.fd);
   }
 
   #isHere(event: ContentEvent, file: number): boolean {
@@ -85,13 +92,8 @@ class EventThread {
     const demand = demandOf(event, { size, isSparse: table.isSparse(file) });
     if (demand === null || !isFulfilled(table, file, demand, chunksNeeded(event, demand, size))) return false;
     if (demand.durable) table.noteWrite(file);
-    return true;
-  }
-
-  #answer(fd: number, isAllowed: boolean): void {
-    answerEvent(this.#group, fd, isAllowed);
-    this.#inFlight.remove(fd);
-    close(fd);
+    // The main thread answers once it has written: its change of the time and that of the process must not mix.
+    return !(demand.durable && table.isBeingWritten(file));
   }
 }
 

@@ -4,7 +4,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
-import type { FileTable } from './file-table.ts';
+import { type FileTable, sinceStamp } from './file-table.ts';
 import type { Journal } from './journal.ts';
 import { metadataOf, putBack } from './kept-metadata.ts';
 import type { PlaceholderList } from './placeholders.ts';
@@ -114,8 +114,7 @@ export class Fetcher {
     // Deleted, and open nowhere: nobody will ever read it.
     if (opened === null) return true;
     try {
-      await this.#letWritesLand(file, opened.fd);
-      this.#write(file, opened.fd, bytes, offset);
+      while (!this.#write(file, opened.fd, bytes, offset, await this.#writesLanded(file, opened.fd)));
       this.trouble = null;
       return true;
     } catch (error) {
@@ -127,10 +126,10 @@ export class Fetcher {
     }
   }
 
-  /** Without a trace in the metadata, unless a process was let write meanwhile: then that write has to leave one. */
-  #write(file: number, fd: number, bytes: Buffer, offset: number): void {
+  /** Without a trace in the metadata; false if a process was let write since `stamp`. */
+  #write(file: number, fd: number, bytes: Buffer, offset: number, stamp: number): boolean {
     const { note, table } = this.#o;
-    const stamp = table.writeStamp(file);
+    if (!table.beginWrite(file, stamp)) return false;
     const kept = metadataOf(fd);
     note.begin(file, kept);
     try {
@@ -138,9 +137,11 @@ export class Fetcher {
         done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
       }
     } finally {
-      if (table.writeStamp(file) === stamp) putBack(fd, kept);
+      putBack(fd, kept);
       note.end();
+      table.endWrite();
     }
+    return true;
   }
 
   /** What an earlier hydrator, killed in the middle of a write, had no time to put back. */
@@ -157,12 +158,15 @@ export class Fetcher {
 
   /**
    * Our write puts back the modification time that it finds. A process that was let write a moment ago may not have moved
-   * it yet: then its change would be undone.
+   * it yet: then its change would be undone. Resolves with the stamp of the last such write.
    */
-  async #letWritesLand(file: number, fd: number): Promise<void> {
-    for (let since = this.#o.table.sinceWrite(file); since < WRITE_LANDS_MS; since = this.#o.table.sinceWrite(file)) {
+  async #writesLanded(file: number, fd: number): Promise<number> {
+    while (true) {
+      const stamp = this.#o.table.writeStamp(file);
+      const since = sinceStamp(stamp);
+      if (since >= WRITE_LANDS_MS) return stamp;
       const { mtimeSeconds, mtimeNanoseconds } = this.#stat.readFd(fd);
-      if (Date.now() - (mtimeSeconds * 1000 + mtimeNanoseconds / 1e6) <= since) return;
+      if (Date.now() - (mtimeSeconds * 1000 + mtimeNanoseconds / 1e6) <= since) return stamp;
       await delay(WRITE_LANDS_MS - since);
     }
   }

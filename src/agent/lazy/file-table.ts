@@ -14,6 +14,7 @@ export type TableParts = {
   starts: SharedArrayBuffer;
   flags: SharedArrayBuffer;
   writes: SharedArrayBuffer;
+  writing: SharedArrayBuffer;
   here: SharedArrayBuffer;
   durable: SharedArrayBuffer;
 };
@@ -22,7 +23,7 @@ const SPARSE = 1;
 const HERE = 2;
 const DONE = 4;
 const EMPTY = -1;
-/** Milliseconds are counted modulo this. */
+/** Microseconds are counted modulo this. */
 const CLOCK = 0x4000_0000;
 
 /**
@@ -42,6 +43,7 @@ export class FileTable {
   readonly #starts: Uint32Array;
   readonly #flags: Uint8Array;
   readonly #writes: Int32Array;
+  readonly #writing: Int32Array;
 
   constructor(parts: TableParts) {
     this.parts = parts;
@@ -53,6 +55,7 @@ export class FileTable {
     this.#starts = new Uint32Array(parts.starts);
     this.#flags = new Uint8Array(parts.flags);
     this.#writes = new Int32Array(parts.writes);
+    this.#writing = new Int32Array(parts.writing);
   }
 
   static ofSize(count: number, bitmap: number, device: Device): FileTable {
@@ -67,10 +70,12 @@ export class FileTable {
       starts: shared(count * 4),
       flags: shared(count),
       writes: shared(count * 4),
+      writing: shared(4),
       here: shared(bitmap),
       durable: shared(bitmap),
     });
     table.#slots.fill(EMPTY);
+    table.endWrite();
     return table;
   }
 
@@ -143,7 +148,7 @@ export class FileTable {
     Atomics.or(this.#flags, file, HERE | DONE);
   }
 
-  /** A process is being let write to the file. */
+  /** A process is about to be let write to the file. */
   noteWrite(file: number): void {
     Atomics.store(this.#writes, file, clock());
   }
@@ -153,10 +158,23 @@ export class FileTable {
     return Atomics.load(this.#writes, file);
   }
 
-  /** Milliseconds since a process was last let write to it. */
-  sinceWrite(file: number): number {
-    const last = Atomics.load(this.#writes, file);
-    return last === 0 ? Number.POSITIVE_INFINITY : (clock() - last + CLOCK) % CLOCK;
+  /**
+   * The engine writes to the file until `endWrite`; false, and it must not, if a process was let write since `stamp`. Whoever
+   * asks `isBeingWritten` after noteWrite and hears no has made it false: the two never write at the same time.
+   */
+  beginWrite(file: number, stamp: number): boolean {
+    Atomics.store(this.#writing, 0, file);
+    if (this.writeStamp(file) === stamp) return true;
+    this.endWrite();
+    return false;
+  }
+
+  endWrite(): void {
+    Atomics.store(this.#writing, 0, EMPTY);
+  }
+
+  isBeingWritten(file: number): boolean {
+    return Atomics.load(this.#writing, 0) === file;
   }
 
   #has(file: number, flag: number): boolean {
@@ -171,5 +189,10 @@ export class FileTable {
 }
 
 function clock(): number {
-  return 1 + (Math.floor(performance.timeOrigin + performance.now()) % (CLOCK - 1));
+  return 1 + (Math.floor((performance.timeOrigin + performance.now()) * 1000) % (CLOCK - 1));
+}
+
+/** Milliseconds since a process was let write, by the stamp of it. */
+export function sinceStamp(stamp: number): number {
+  return stamp === 0 ? Number.POSITIVE_INFINITY : ((clock() - stamp + CLOCK) % CLOCK) / 1000;
 }

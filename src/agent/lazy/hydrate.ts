@@ -12,6 +12,8 @@ function end(thrown: unknown): never {
 }
 
 process.on('uncaughtException', end);
+// isOpenElsewhere
+process.on('SIGIO', () => {});
 try {
   using _ = await lockAfterLast(stateDir);
   const hydrator = await openVolume(stateDir, launcher);

@@ -11,7 +11,7 @@ import { close, O_PATH, O_RDONLY, openAt, openDirectory } from '../../linux/open
 import { CHUNK_BYTES } from './chunks.ts';
 import { serveControl } from './control.ts';
 import { Copier } from './copier.ts';
-import type { EventThreadData, Miss } from './event-messages.ts';
+import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
 import { endHolder, isAlive, type Kept, startHolder } from './holders.ts';
@@ -50,6 +50,7 @@ export class Hydrator {
   readonly #list: PlaceholderList;
   readonly #table: FileTable;
   readonly #inFlight: InFlight;
+  readonly #files: WriteFiles;
   readonly #settler: Settler;
   readonly #fetcher: Fetcher;
   readonly #misses: Misses;
@@ -90,13 +91,13 @@ export class Hydrator {
       this.#broken.set(file, error.message);
     };
     const misses = new Misses({
-      ...{ group, table, fetcher, settler, inFlight, link: demandLink, onBroken },
+      ...{ group, table, fetcher, settler, inFlight, files, link: demandLink, onBroken },
       waitLimitMs: record.waitLimitMs,
       onSequential: (file, chunk) => this.#copier.hurry(file, chunk),
     });
     const order = copyOrder(list);
     const copier = new Copier({ table, fetcher, link: bulkLink, order, urgent: () => misses.waiting, onBroken });
-    [this.#rootFd, this.#list, this.#table] = [rootFd, list, table];
+    [this.#rootFd, this.#list, this.#table, this.#files] = [rootFd, list, table, files];
     [this.#inFlight, this.#settler, this.#fetcher, this.#misses] = [inFlight, settler, fetcher, misses];
     [this.#copier, this.#demandLink, this.#bulkLink] = [copier, demandLink, bulkLink];
   }
@@ -149,6 +150,7 @@ export class Hydrator {
       await delay(this.#settler.pendingFiles > SETTLE_FILES ? 0 : TEND_MS);
       await this.#settler.settleAll().catch((error: unknown) => this.#note(error));
       await this.#tendHolders();
+      this.#files.closeDeleted();
     }
   }
 
@@ -162,7 +164,10 @@ export class Hydrator {
     thread.on('error', (error) => this.#crashed.reject(error));
     thread.on('exit', () => this.#crashed.reject(new Error('the event thread ended')));
     await Promise.race([once(thread, 'message'), this.#crashed.promise]);
-    thread.on('message', (miss: Miss) => void this.#watch(this.#misses.handle(miss)));
+    thread.on('message', (message: Miss | Opened) => {
+      if ('opened' in message) this.#misses.keepOpen(message);
+      else void this.#watch(this.#misses.handle(message));
+    });
   }
 
   async #watch(work: Promise<void>): Promise<void> {

@@ -1,12 +1,12 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { isThread } from '../../linux/blocked-call.ts';
-import { answerEvent, type ContentEvent } from '../../linux/fanotify.ts';
+import { answerEvent, type ContentEvent, isOpening } from '../../linux/fanotify.ts';
 import { close } from '../../linux/open.ts';
 import { candidatesOf } from './candidates.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import { type Demand, demandOf, safestDemand } from './demand.ts';
-import type { Miss } from './event-messages.ts';
+import type { Miss, Opened } from './event-messages.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
@@ -15,6 +15,7 @@ import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
 import { WaitTimes } from './wait-times.ts';
 import { READ_MAX_BYTES } from './wire.ts';
+import type { WriteFiles } from './write-files.ts';
 
 const FALLS_ASLEEP_TRIES = 1000;
 const RETRY_MS = 1000;
@@ -27,6 +28,7 @@ export type MissesParts = {
   fetcher: Fetcher;
   settler: Settler;
   inFlight: InFlight;
+  files: WriteFiles;
   link: SourceLink;
   waitLimitMs: number | null;
   onSequential: (file: number, chunk: number) => void;
@@ -63,8 +65,15 @@ export class Misses {
   }
 
   async handle({ event, file }: Miss): Promise<void> {
-    await this.#answer(event, this.#fulfil(event, file));
-    close(event.fd);
+    const isAllowed = await this.#answer(event, this.#fulfil(event, file));
+    if (isAllowed && isOpening(event)) this.keepOpen({ file, opened: event.fd });
+    else close(event.fd);
+  }
+
+  /** Takes the descriptor of a file that somebody was let open, until all of the file is here. */
+  keepOpen({ file, opened }: Opened): void {
+    if (file < 0 || this.#o.table.isHere(file)) close(opened);
+    else this.#o.files.pin(file, opened);
   }
 
   /**
@@ -72,15 +81,19 @@ export class Misses {
    * for all of them: until `complete`.
    */
   async handleGhost({ event, file }: Ghost, complete: Promise<void>): Promise<void> {
-    if (!isThread(event.tid)) return this.#answer(event, Promise.resolve(false));
+    if (!isThread(event.tid)) {
+      await this.#answer(event, Promise.resolve(false));
+      return;
+    }
     const { table } = this.#o;
     const files = file === NOT_LOOKED ? ((await untilAsleep(() => candidatesOf(event, table))) ?? []) : [file];
     if (files.length > 0) {
       const fulfilled = Promise.all(files.map((candidate) => this.#fulfil(event, candidate)));
-      return this.#answer(
+      await this.#answer(
         event,
         fulfilled.then((all) => all.every((one) => one)),
       );
+      return;
     }
     this.#stranded += 1;
     await complete;
@@ -88,7 +101,7 @@ export class Misses {
     await this.#answer(event, Promise.resolve(true));
   }
 
-  async #answer(event: ContentEvent, fulfilled: Promise<boolean>): Promise<void> {
+  async #answer(event: ContentEvent, fulfilled: Promise<boolean>): Promise<boolean> {
     const since = performance.now();
     this.#waiting += 1;
     const isAllowed = await this.#patiently(fulfilled, since);
@@ -97,6 +110,7 @@ export class Misses {
     if (!isAllowed) this.#denied += 1;
     answerEvent(this.#o.group, event.fd, isAllowed);
     this.#o.inFlight.remove(event.fd);
+    return isAllowed;
   }
 
   /** False when it can't be, or the source has been away for longer than processes shall wait. */

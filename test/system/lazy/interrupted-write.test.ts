@@ -15,8 +15,8 @@ const capability = Buffer.from('0000000200040000000000000000000000000000', 'hex'
 /** The hydrator ends in the middle of its first write into a file, when the content is there and nothing is put back. */
 const dies = patched({
   module: 'fetcher.ts',
-  from: 'if (table.writeStamp(file) === stamp) putBack',
-  to: "process.kill(process.pid, 'SIGKILL');\n if (table.writeStamp(file) === stamp) putBack",
+  from: 'putBack(fd, kept);',
+  to: "process.kill(process.pid, 'SIGKILL');\n putBack(fd, kept);",
 });
 
 /** Name, modification time and capability of every file. */

@@ -12,7 +12,8 @@ import { receiveRound } from '../../../src/agent/volume/index.ts';
 export const run = promisify(execFile);
 const program = new URL('../../../bin/cargo-lazy', import.meta.url).pathname;
 
-export type PairOptions = { bwlimit?: number; waitLimitMs?: number; contentLimit?: number };
+/** `sourceDirectory`: where the source is, if not on the target's file system. */
+export type PairOptions = { bwlimit?: number; waitLimitMs?: number; contentLimit?: number; sourceDirectory?: string };
 
 /** A source tree, its server in a process of its own, and a lazy target in `directory`; all ends when disposed of. */
 export class LazyPair implements AsyncDisposable {
@@ -21,11 +22,15 @@ export class LazyPair implements AsyncDisposable {
   readonly target: string;
   readonly stateDir: string;
   readonly #options: PairOptions;
+  /** Where the source's server has its socket and its state. */
+  readonly #ofSource: string;
   #server: ChildProcess | null = null;
 
   constructor(directory: string, options: PairOptions = {}) {
     this.directory = fs.mkdtempSync(join(directory, 'pair-'));
-    this.source = join(this.directory, 'source');
+    this.#ofSource =
+      options.sourceDirectory === undefined ? this.directory : fs.mkdtempSync(join(options.sourceDirectory, 'source-'));
+    this.source = join(this.#ofSource, 'source');
     this.target = join(this.directory, 'target');
     this.stateDir = join(this.directory, 'state');
     this.#options = options;
@@ -33,13 +38,13 @@ export class LazyPair implements AsyncDisposable {
   }
 
   get address(): SourceAddress {
-    return { kind: 'unix', path: join(this.directory, 'socket') };
+    return { kind: 'unix', path: join(this.#ofSource, 'socket') };
   }
 
   async serve(): Promise<void> {
     const { contentLimit = 65_536 } = this.#options;
-    const where = ['--root', this.source, '--state', `${this.directory}/source-state`];
-    const listen = ['--unix', join(this.directory, 'socket'), '--content-limit', String(contentLimit)];
+    const where = ['--root', this.source, '--state', `${this.#ofSource}/source-state`];
+    const listen = ['--unix', join(this.#ofSource, 'socket'), '--content-limit', String(contentLimit)];
     const server = spawn(program, ['serve', ...where, ...listen], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#server = server;
     await once(server.stdout, 'data');
@@ -101,14 +106,25 @@ export class LazyPair implements AsyncDisposable {
     return (record?.holders ?? []).map(({ pid }) => pid);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    const hydrator = this.hydrator();
-    if (hydrator !== null) await this.kill(hydrator);
-    for (const pid of await this.holders()) {
-      if (readText(`/proc/${pid}/environ`).includes(`CARGO_LAZY_HOLDER=${this.stateDir}`)) await this.kill(pid);
+  /** The hydrator and all holders. */
+  async killAll(): Promise<void> {
+    for (const name of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
+      const environment = readText(`/proc/${name}/environ`).split('\0');
+      if (environment.includes(`CARGO_LAZY_HOLDER=${this.stateDir}`)) await this.kill(Number(name));
     }
+  }
+
+  /** For a hydrator to come, the host was booted since the last one. */
+  playBoot(): void {
+    const path = join(this.stateDir, 'volume.json');
+    const record = JSON.parse(fs.readFileSync(path, 'utf8'));
+    fs.writeFileSync(path, JSON.stringify({ ...record, bootId: 'another' }));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.killAll();
     await this.endServer();
-    fs.rmSync(this.directory, { recursive: true, force: true });
+    for (const directory of [this.directory, this.#ofSource]) fs.rmSync(directory, { recursive: true, force: true });
   }
 }
 

@@ -15,7 +15,11 @@ METADATA = ('user.one', 'user.two', 'security.capability')
 long = ctypes.c_long
 
 
+KEPT = []
+
+
 def digest(data):
+    KEPT.append(bytes(data))
     return [len(data), hashlib.blake2b(data, digest_size=6).hexdigest()]
 
 
@@ -314,12 +318,25 @@ def times_differ_now(lazy, plain, index):
     return f'mtime {a} for {b}' if a != b and (a <= OLD_NS or b <= OLD_NS) else None
 
 
+def where_different(a, b):
+    """The ranges in which what was read last differs, and what begins there."""
+    for x, y in zip(a, b):
+        if x == y: continue
+        at = [i for i in range(min(len(x), len(y))) if x[i] != y[i]]
+        return f'{len(at)} bytes, {at[0]} to {at[-1]}: {x[at[0]:][:8].hex()} for {y[at[0]:][:8].hex()}' if at else 'the end'
+    return 'elsewhere'
+
+
 def run(lazy, plain, operation):
     what, *args = operation
     if what == 'end': return end(lazy, plain)
     f = OPS[what % len(OPS)]
-    a, b = attempt(f, lazy, args), attempt(f, plain, args)
-    if a != b: return [f'{f.__name__} {args}: {a} for {b}']
+    KEPT.clear()
+    a = attempt(f, lazy, args)
+    seen_lazy = KEPT[:]
+    KEPT.clear()
+    b = attempt(f, plain, args)
+    if a != b: return [f'{f.__name__} {args}: {a} for {b} ({where_different(seen_lazy, KEPT)})']
     late = times_differ(lazy, plain, args[0])
     return [f'{f.__name__} {args}: {late}'] if late else []
 
@@ -328,11 +345,13 @@ def end(lazy, plain):
     """Every file as a whole, and those that only a kept descriptor holds."""
     different = []
     for name in sorted(set(os.listdir(lazy.root)) | set(os.listdir(plain.root))):
+        KEPT.clear()
         for f in (whole_by_path, metadata):
             a, b = attempt(f, lazy, [name, 0, 0, 0]), attempt(f, plain, [name, 0, 0, 0])
             if a != b: different.append(f'at the end {f.__name__} {name}: {a} for {b}')
         if late := times_differ(lazy, plain, name): different.append(f'at the end {name}: {late}')
     for index, fd in lazy.fds.items():
+        KEPT.clear()
         a, b = digest(read_all(fd)), digest(read_all(plain.fds[index]))
         if a != b: different.append(f'at the end kept {index}: {a} for {b}')
     return different
