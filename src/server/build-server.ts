@@ -24,6 +24,8 @@ import { addOriginalRoutes } from './routes/original.ts';
 import { refuseForeignPages } from './routes/plain-http-guard.ts';
 import { addRequestRecords } from './routes/request-records.ts';
 
+const KEEP_ALIVE_MS = 60_000;
+
 /** TLS for everybody; plain HTTP for programs on this machine, without tokens and without what agents call. */
 export type Transport = { kind: 'tls'; credentials: Credentials } | { kind: 'plain' };
 
@@ -60,10 +62,16 @@ export async function buildServer(parts: ServerParts, transport: Transport): Pro
   return app;
 }
 
-/** Certificates are asked for and not required: only agents have one. What they call checks it. */
+/**
+ * Certificates are asked for and not required: only agents have one. What they call checks it. Node.js closes a connection
+ * after 5 s without a request, and the heartbeat of a busy host would meet that moment again and again.
+ */
 function serverFactory(transport: Transport): FastifyServerFactory {
   if (transport.kind === 'plain') return (handler) => createHttpServer(handler);
-  const options = { ...secureContext(transport.credentials), requestCert: true, rejectUnauthorized: false };
+  const options = {
+    ...secureContext(transport.credentials),
+    ...{ requestCert: true, rejectUnauthorized: false, keepAliveTimeout: KEEP_ALIVE_MS },
+  };
   return (handler) => createHttpsServer(options, handler);
 }
 

@@ -1,5 +1,6 @@
 import type { PeerCertificate, TLSSocket } from 'node:tls';
 import { HostId } from '../../api/host.ts';
+import type { Validity } from '../hosts/known-host.ts';
 
 /** Who a certificate of Cargo's CA belongs to is said by its URI name alone; addresses change. */
 export const SERVER_IDENTITY = 'cargo://server';
@@ -20,13 +21,32 @@ export function checkHostIdentity(
   };
 }
 
+/** What the certificate at the other end says: whose it is, where it is a host's of this server's CA, and for how long. */
+export type PeerIdentity = { hostId: string | null; validity: Validity };
+
+/** A TLS 1.3 connection keeps the certificate of its handshake, and reading it takes a third of a millisecond. */
+const identities = new WeakMap<TLSSocket, PeerIdentity>();
+
+export function peerIdentity(socket: TLSSocket): PeerIdentity {
+  const known = identities.get(socket);
+  if (known !== undefined) return known;
+  const certificate = socket.getPeerCertificate();
+  const validity = { fromMs: Date.parse(certificate.valid_from), toMs: Date.parse(certificate.valid_to) };
+  const identity = { hostId: socket.authorized ? hostIdIn(certificate) : null, validity };
+  identities.set(socket, identity);
+  return identity;
+}
+
 /**
  * The id of the host at the other end, if it showed a certificate of this server's CA; else null, also once that has run
  * out on a connection that stayed open.
  */
 export function peerHostId(socket: TLSSocket): string | null {
-  const certificate = socket.getPeerCertificate();
-  if (!socket.authorized || Date.parse(certificate.valid_to) <= Date.now()) return null;
+  const { hostId, validity } = peerIdentity(socket);
+  return validity.toMs <= Date.now() ? null : hostId;
+}
+
+function hostIdIn(certificate: PeerCertificate): string | null {
   const [name, ...more] = cargoNames(certificate);
   if (name === undefined || more.length > 0 || !name.startsWith(HOST_PREFIX)) return null;
   const id = HostId.safeParse(name.slice(HOST_PREFIX.length));

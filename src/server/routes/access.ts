@@ -6,7 +6,7 @@ import type { FailedAttempts } from '../auth/failed-attempts.ts';
 import type { Validity } from '../hosts/known-host.ts';
 import { hostRemoved } from '../hosts/removal.ts';
 import type { Revocations } from '../hosts/revocations.ts';
-import { peerHostId } from '../pki/identity.ts';
+import { peerHostId, peerIdentity } from '../pki/identity.ts';
 
 /**
  * Who may call a route: anybody; who has a token (`read`: either one; `admin`: the admin token); an agent by its
@@ -73,8 +73,7 @@ export function refuseRemoved(request: FastifyRequest, revocations: Revocations)
 
 /** When the certificate of the agent that calls begins and ends. */
 export function callingValidity(request: FastifyRequest): Validity {
-  const { valid_from, valid_to } = (request.raw.socket as TLSSocket).getPeerCertificate();
-  return { fromMs: Date.parse(valid_from), toMs: Date.parse(valid_to) };
+  return peerIdentity(request.raw.socket as TLSSocket).validity;
 }
 
 export function callingHostIfAny(request: FastifyRequest): string | null {

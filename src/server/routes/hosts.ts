@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Host, HostContainers, RemovedHost } from '../../api/host.ts';
 import { removeHost } from '../hosts/removal.ts';
 import { type App, failed, LIST_LIMIT_MS, type ServerParts } from './app.ts';
-import { hostListText, JSON_TYPE } from './container-lists.ts';
+import { hostListBytes, writeWith } from './container-lists.ts';
 
 const Removal = z.strictObject({ force: z.stringbool().default(false) });
 
@@ -46,7 +46,7 @@ export function addHostRoutes(app: App, parts: ServerParts): void {
     },
     handler: async (_request, reply) => {
       const all = await hosts.containers(LIST_LIMIT_MS);
-      reply.type(JSON_TYPE).serializer(hostListText);
+      writeWith(reply, hostListBytes);
       return { hosts: all };
     },
   });

@@ -4,7 +4,7 @@ import { ContainerSummary } from '../../api/host.ts';
 import { Migration, OriginalMigrateRequest } from '../../api/migration.ts';
 import { Replication, replicationOf } from '../../api/replication.ts';
 import { type App, clientGone, failed, LIST_LIMIT_MS, type ServerParts } from './app.ts';
-import { JSON_TYPE, originalListText } from './container-lists.ts';
+import { originalListBytes, writeWith } from './container-lists.ts';
 
 const FailoverParams = z.object({ host: z.string(), container: z.string() });
 
@@ -20,7 +20,7 @@ export function addOriginalRoutes(app: App, parts: ServerParts): void {
     },
     handler: async (_request, reply) => {
       const all = await hosts.containers(LIST_LIMIT_MS);
-      reply.type(JSON_TYPE).serializer(originalListText);
+      writeWith(reply, originalListBytes);
       return Object.fromEntries(all.map(({ host, containers }) => [`/agent/${host.id}`, containers]));
     },
   });

@@ -6,6 +6,7 @@ import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
 import { Agent } from 'undici';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { certificateRequest } from '../../../../src/agent/net/csr.ts';
+import type { Host } from '../../../../src/api/host.ts';
 import { CreateTokenResponse, JoinResponse, parseJoinToken } from '../../../../src/api/join.ts';
 import { temporaryDir } from '../temporary-dir.ts';
 import { askToJoin, factsAt, newKey, summary, TestAgent } from '../test-agent.ts';
@@ -132,6 +133,45 @@ describe('agents that are in', () => {
     expect((await server.call('/v1/hosts/beats')).body).toMatchObject({ status: 'ready', dataAddress: agent.address });
     await agent.beat({ dockerVersion: null });
     expect((await server.call('/v1/hosts/beats')).body).toMatchObject({ status: 'docker-down' });
+  });
+
+  test('a heartbeat that is word for word the last one counts, a changed one too, and a bad one is refused in between', async () => {
+    await using agent = await TestAgent.join(server, 'repeats', { token: await token() });
+    const shown = async () => {
+      const { hosts } = (await server.call('/v1/containers')).body as {
+        hosts: { host: Host; containers: unknown[] }[];
+      };
+      return hosts.find(({ host }) => host.id === agent.hostId);
+    };
+    agent.respond = () => ({ status: 500, body: null });
+    const [first, second] = [[summary('one')], [summary('one'), summary('zwölf')]];
+    let seenAt = '';
+    for (const containers of [first, first, second, second, first]) {
+      agent.containers = containers;
+      expect((await agent.beat()).status).toBe(200);
+      const host = await shown();
+      expect(host?.containers).toEqual(containers);
+      expect(host?.host.lastSeenAt.localeCompare(seenAt)).toBe(1);
+      seenAt = host?.host.lastSeenAt ?? '';
+      const bad = await server.call('/v1/heartbeat', {
+        token: null,
+        through: agent.client,
+        body: { facts: 1, containers },
+      });
+      expect([bad.status, code(bad)]).toEqual([400, 'BAD_REQUEST']);
+    }
+  });
+
+  test('the words of another host on another connection are not taken for those of this one', async () => {
+    await using one = await TestAgent.join(server, 'same-1', { token: await token() });
+    await using two = await TestAgent.join(server, 'same-2', { token: await token() });
+    const body = { facts: factsAt('same:1'), containers: [] };
+    for (const { client } of [one, two, one]) {
+      expect((await server.call('/v1/heartbeat', { token: null, through: client, body })).status).toBe(200);
+    }
+    for (const { name } of [one, two]) {
+      expect((await server.call(`/v1/hosts/${name}`)).body).toMatchObject({ status: 'ready', dataAddress: 'same:1' });
+    }
   });
 
   test('renewing gives a certificate for the new key and the same host', async () => {
