@@ -25,14 +25,14 @@ export function withoutLayers(tar: Readable, leaveOut: ReadonlySet<string>): Rea
   const input = extract();
   const output = pack();
   input.on('entry', (header, entry, next) => {
+    // It ends with the stream that it is part of, which tells why: without a listener that would be uncaught.
+    entry.on('error', () => undefined);
     const digest = BLOB.exec(header.name)?.[1];
     if (digest !== undefined && leaveOut.has(`sha256:${digest}`)) {
       entry.on('end', () => next()).resume();
       return;
     }
-    // Both end with the stream that they are part of, which tells why: without a listener that would be uncaught.
-    const kept = output.entry(header, next).on('error', () => undefined);
-    entry.on('error', () => undefined).pipe(kept);
+    entry.pipe(output.entry(header, next).on('error', () => undefined));
   });
   input.on('finish', () => output.finalize());
   input.on('error', (error) => output.destroy(error));

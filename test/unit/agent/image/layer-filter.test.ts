@@ -1,5 +1,6 @@
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { extract, pack } from 'tar-stream';
 import { expect, test } from 'vitest';
 import { commonPrefix, layersToLeaveOut, withoutLayers } from '../../../../src/agent/image/layer-filter.ts';
@@ -65,4 +66,19 @@ test('who stops reading stops the source', async () => {
   const tar = saved({ big: 50_000_000 });
   withoutLayers(tar, new Set()).destroy();
   await expect.poll(() => tar.destroyed).toBe(true);
+});
+
+test.each([
+  ['leaves out', new Set([layer('a')])],
+  ['passes on', new Set<string>()],
+])('a tar that breaks off within a layer that it %s ends as a failure of the result alone', async (_, leaveOut) => {
+  const whole = await buffer(saved({ [`blobs/sha256/${digest('a')}`]: 2_000_000 }));
+  const begun = new Readable({ read: () => undefined });
+  const result = withoutLayers(begun, leaveOut);
+  const failed = buffer(result);
+  begun.push(whole.subarray(0, 1_000_000));
+  await nextTurn();
+  // As an image is ended whose serving is over.
+  begun.destroy(new Error('served no more'));
+  await expect(failed).rejects.toThrow('served no more');
 });
