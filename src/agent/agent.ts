@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CargoError } from '../api/cargo-error.ts';
@@ -89,9 +90,10 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
     connection.renew(renewed);
     renewServer(agentServer, renewed);
   };
+  const run = randomUUID();
   const beat = async (waiting: AbortSignal): Promise<Heartbeat> => {
     const migrations = records.whole().map(({ id, epoch }) => ({ id, epoch }));
-    return { ...(await view.heartbeat(waiting)), migrations, revokedDigest: trust.revokedDigest };
+    return { ...(await view.heartbeat(waiting)), migrations, run, revokedDigest: trust.revokedDigest };
   };
   const onAnswer = async (answer: HeartbeatAnswer): Promise<void> => {
     await trust.learn(answer);

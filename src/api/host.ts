@@ -44,6 +44,10 @@ export const Heartbeat = z.object({
   containers: z.array(ContainerSummary).nullable(),
   migrations: z.array(KnownMigration).optional().describe('All that the agent has a record of.'),
   revokedDigest: z.string().optional().describe('Of the list of removed hosts that the agent was last told.'),
+  run: z
+    .string()
+    .optional()
+    .describe('Of the agent’s process: where it is another, connections to the last one are dead.'),
   held: z
     .array(z.string())
     .default([])

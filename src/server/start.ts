@@ -55,8 +55,11 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   const term = await serverTerm(store);
   const agents = undo.adopt(new AgentClient(credentials, term), (client) => client.close());
   const ask = agents.containers.bind(agents);
+  const onRestart = agents.hangUp.bind(agents);
   const revocations = await Revocations.load(store);
-  const hosts = undo.adopt(new HostRegistry({ store, ask, revocations, log }), (registry) => registry.close());
+  const hosts = undo.adopt(new HostRegistry({ store, ask, revocations, log, onRestart }), (registry) =>
+    registry.close(),
+  );
   await hosts.load();
   const records = agents.records.bind(agents);
   const migrations = undo.adopt(createMigrations({ store, hosts, agents, records, log }), (service) => service.close());

@@ -48,6 +48,14 @@ export class AgentClient implements Agents {
     this.#connections.renew(credentials);
   }
 
+  /**
+   * Nothing comes any more on the connections to a host whose agent was started anew. After a power cut nobody else says so
+   * before a limit has passed; what is under way fails at once.
+   */
+  hangUp(hostId: string): void {
+    this.#connections.hangUp(hostId);
+  }
+
   /** Asked anew each time; the same array while nothing has changed there, so what it was turned into can be kept. */
   async containers(host: Host, signal: AbortSignal): Promise<ContainerSummary[]> {
     const last = this.#lists.get(host.id);

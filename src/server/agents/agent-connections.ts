@@ -34,6 +34,11 @@ export class AgentConnections {
     return pool;
   }
 
+  hangUp(hostId: string): void {
+    void this.#pools.get(hostId)?.pool.destroy();
+    this.#pools.delete(hostId);
+  }
+
   async close(): Promise<void> {
     await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()));
     this.#pools.clear();

@@ -16,6 +16,8 @@ export class KnownHost {
   containers: ContainerSummary[];
   lastSeenMs: number;
   certificate: Validity | null = null;
+  /** Of its agent's process; null where it hasn't been heard since the server started. */
+  run: string | null = null;
 
   constructor(record: HostRecord, containers: ContainerSummary[]) {
     this.record = record;

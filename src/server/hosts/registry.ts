@@ -21,6 +21,7 @@ export class HostRegistry implements Hosts {
   readonly #ask: AskContainers;
   readonly #revocations: Revocations;
   readonly #log: Logger;
+  readonly #onRestart: (hostId: string) => void;
   readonly #now: () => number;
   readonly #known = new Map<string, KnownHost>();
   readonly #savedAtMs = new Map<string, number>();
@@ -31,12 +32,15 @@ export class HostRegistry implements Hosts {
     ask: AskContainers;
     revocations: Revocations;
     log: Logger;
+    /** Told of a host whose agent has been started anew. */
+    onRestart?: (hostId: string) => void;
     now?: () => number;
   }) {
     this.#store = parts.store;
     this.#revocations = parts.revocations;
     this.#ask = parts.ask;
     this.#log = parts.log;
+    this.#onRestart = parts.onRestart ?? (() => undefined);
     this.#now = parts.now ?? Date.now;
   }
 
@@ -90,12 +94,14 @@ export class HostRegistry implements Hosts {
   /** @throws CargoError HOST_NOT_FOUND when the host is not registered here (any more): it must join again */
   async heartbeat(
     hostId: string,
-    heartbeat: Pick<Heartbeat, 'facts' | 'containers'>,
+    heartbeat: Pick<Heartbeat, 'facts' | 'containers' | 'run'>,
     certificate: Validity | null = null,
   ): Promise<void> {
     if (!this.#known.has(hostId) && !this.#revocations.has(hostId)) throw unknownAgent();
     const known = this.#find(hostId);
     known.certificate = certificate ?? known.certificate;
+    if (known.run !== null && known.run !== heartbeat.run) this.#onRestart(hostId);
+    known.run = heartbeat.run ?? null;
     const changed = known.see(heartbeat.facts, this.#now());
     if (heartbeat.containers !== null) known.containers = heartbeat.containers;
     const savedAtMs = this.#savedAtMs.get(hostId) ?? 0;

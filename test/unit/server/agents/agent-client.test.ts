@@ -136,6 +136,22 @@ test('an agent that loses connections and forgets what it did gets the command a
   expect(methods).toEqual(['PUT', 'GET', 'GET', 'PUT', 'GET', 'PUT']);
 });
 
+test('a step is sent again at once to an agent that was started anew, and whose host has taken the answer with it', async () => {
+  const asked = Promise.withResolvers<void>();
+  let times = 0;
+  agent.respond = () => {
+    times += 1;
+    asked.resolve();
+    return times === 1 ? new Promise(() => undefined) : report('done', { output: { running: true } });
+  };
+  const began = performance.now();
+  const output = client.step(host(), MIGRATION, request, { signal, onProgress: () => undefined });
+  await asked.promise;
+  client.hangUp(agent.hostId);
+  expect(await output).toEqual({ running: true });
+  expect(performance.now() - began).toBeLessThan(5_000);
+});
+
 test('waiting for a step ends with the reason of the signal', async () => {
   const stop = new AbortController();
   agent.respond = () => {

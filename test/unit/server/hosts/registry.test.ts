@@ -52,6 +52,17 @@ test('a host is away six seconds after its last heartbeat, and back with the nex
   expect(await status()).toBe('docker-down');
 });
 
+test('an agent that was started anew is told of, once', async () => {
+  const restarted: string[] = [];
+  const revocations = await Revocations.load(store);
+  const registry = new HostRegistry({ store, ask: nobody, revocations, log, onRestart: (id) => restarted.push(id) });
+  await registry.keep(record(1));
+  for (const run of ['one', 'one', 'other', 'other']) {
+    await registry.heartbeat(idOf(1), { facts: factsAt('10.0.0.1:5005'), containers: [], run });
+  }
+  expect(restarted).toEqual([idOf(1)]);
+});
+
 test('heartbeats that say nothing new are written once a minute at most', async () => {
   const registry = await open([record(1)]);
   const facts = factsAt('10.0.0.1:5005');

@@ -65,7 +65,7 @@ describe('joining', () => {
     const short = await newToken({ ttlSeconds: 1 });
     await expect.poll(() => Date.now(), { timeout: 5_000 }).toBeGreaterThan(Date.parse(short.expiresAt));
     const wrong = [
-      `cargo1.${caSha256}.${id}.${secret.replace(/^./, '_')}`,
+      `cargo1.${caSha256}.${id}.${secret.replace(/^./, (first) => (first === '_' ? '-' : '_'))}`,
       `cargo1.${caSha256}.00000000.${secret}`,
       short.token,
     ];
