@@ -4,9 +4,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { bitmapBytes, CHUNK_BYTES, chunkCount } from '../../../src/agent/lazy/chunks.ts';
 import { armVolume, controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
-import { PlaceholderList } from '../../../src/agent/lazy/placeholders.ts';
 import { rsyncDifferences } from '../volume/snapshot.ts';
 import { Image } from './images.ts';
 import { isRunning, LazyPair, run } from './lazy-pair.ts';
@@ -117,48 +115,3 @@ test('a volume that lost its hydrator and all holders while content was missing 
   expect(status.phase).toBe('suspect');
   await expect(pair.finish()).rejects.toThrow(/suspect/);
 });
-
-test('after a boot what was not on the disk is fetched again, and what processes wrote stays', async () => {
-  await using pair = new LazyPair(image.path, { bwlimit: 1 });
-  build(pair.source);
-  await pair.begin();
-  const target = join(pair.target, 'file-3');
-  const written = join(pair.target, 'file-4');
-  await run('python3', ['-c', `f=open(${JSON.stringify(written)},"r+b"); f.seek(700_000); f.write(b"w"*150_000)`]);
-  await run('cmp', ['-n', '300000', '-i', String(MB), join(pair.source, 'file-3'), target]);
-  await pair.kill(pair.hydrator() ?? 0);
-  for (const pid of await pair.holders()) await pair.kill(pid);
-
-  // What a power cut would do: content that nothing vouches for is gone, and nothing is marked any more.
-  const durable = fs.readFileSync(join(pair.stateDir, 'chunks-durable'));
-  loseWhatIsNotDurable(pair, durable);
-  const record = JSON.parse(fs.readFileSync(join(pair.stateDir, 'volume.json'), 'utf8'));
-  fs.writeFileSync(join(pair.stateDir, 'volume.json'), JSON.stringify({ ...record, bootId: 'another' }));
-
-  await armVolume(pair.stateDir);
-  await run('cmp', ['-n', '300000', '-i', String(MB), join(pair.source, 'file-3'), target]);
-  await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
-  await pair.finish();
-  const fd = fs.openSync(join(pair.source, 'file-4'), 'r+');
-  fs.writeSync(fd, Buffer.alloc(150_000, 'w'), 0, 150_000, 700_000);
-  fs.closeSync(fd);
-  for (const name of fs.readdirSync(pair.source)) {
-    expect(fs.readFileSync(join(pair.target, name)).equals(fs.readFileSync(join(pair.source, name))), name).toBe(true);
-  }
-});
-
-function loseWhatIsNotDurable(pair: LazyPair, durable: Buffer): void {
-  using list = new PlaceholderList(pair.stateDir);
-  const inodes = new Map(fs.readdirSync(pair.target).map((name) => [fs.statSync(join(pair.target, name)).ino, name]));
-  for (let file = 0, start = 0; file < list.count; file += 1) {
-    const { inode, size } = list.at(file);
-    const fd = fs.openSync(join(pair.target, inodes.get(inode) ?? ''), 'r+');
-    for (let chunk = 0; chunk < chunkCount(size); chunk += 1) {
-      if (((durable[start + (chunk >> 3)] ?? 0) & (1 << (chunk & 7))) !== 0) continue;
-      const length = Math.min(CHUNK_BYTES, size - chunk * CHUNK_BYTES);
-      fs.writeSync(fd, Buffer.alloc(length), 0, length, chunk * CHUNK_BYTES);
-    }
-    fs.closeSync(fd);
-    start += bitmapBytes(size);
-  }
-}
