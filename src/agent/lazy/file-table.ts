@@ -9,8 +9,11 @@ export type TableParts = {
   count: number;
   device: Device;
   slots: SharedArrayBuffer;
+  /** Of 64-bit numbers the lower halves, and the upper ones: mostly zeros, which take no memory until one is written. */
   inodes: SharedArrayBuffer;
+  inodesHigh: SharedArrayBuffer;
   sizes: SharedArrayBuffer;
+  sizesHigh: SharedArrayBuffer;
   starts: SharedArrayBuffer;
   flags: SharedArrayBuffer;
   writes: SharedArrayBuffer;
@@ -23,12 +26,14 @@ const SPARSE = 1;
 const HERE = 2;
 const DONE = 4;
 const EMPTY = -1;
+const SLOTS_A_FILE = 1.25;
+const HIGH = 0x1_0000_0000;
 /** Microseconds are counted modulo this. */
 const CLOCK = 0x4000_0000;
 
 /**
  * The placeholders of a volume, by their number in the list, in typed arrays that the thread which answers events shares
- * with the one that fetches: some 40 bytes a file. The main thread writes, both read.
+ * with the one that fetches: some 20 bytes a file. The main thread writes, both read.
  *
  * A chunk is `here` once it was written: it may be read. It is `durable` once it is on the disk and a journal there says
  * so: only then may it be written to, as after a power cut what is not durable is fetched again.
@@ -38,8 +43,10 @@ export class FileTable {
   readonly here: Bitmap;
   readonly durable: Bitmap;
   readonly #slots: Int32Array;
-  readonly #inodes: Float64Array;
-  readonly #sizes: Float64Array;
+  readonly #inodes: Uint32Array;
+  readonly #inodesHigh: Uint32Array;
+  readonly #sizes: Uint32Array;
+  readonly #sizesHigh: Uint32Array;
   readonly #starts: Uint32Array;
   readonly #flags: Uint8Array;
   readonly #writes: Int32Array;
@@ -50,8 +57,10 @@ export class FileTable {
     this.here = new Bitmap(parts.here);
     this.durable = new Bitmap(parts.durable);
     this.#slots = new Int32Array(parts.slots);
-    this.#inodes = new Float64Array(parts.inodes);
-    this.#sizes = new Float64Array(parts.sizes);
+    this.#inodes = new Uint32Array(parts.inodes);
+    this.#inodesHigh = new Uint32Array(parts.inodesHigh);
+    this.#sizes = new Uint32Array(parts.sizes);
+    this.#sizesHigh = new Uint32Array(parts.sizesHigh);
     this.#starts = new Uint32Array(parts.starts);
     this.#flags = new Uint8Array(parts.flags);
     this.#writes = new Int32Array(parts.writes);
@@ -59,14 +68,16 @@ export class FileTable {
   }
 
   static ofSize(count: number, bitmap: number, device: Device): FileTable {
-    const slots = 2 ** Math.ceil(Math.log2(count * 1.5 + 2));
+    const slots = Math.ceil(count * SLOTS_A_FILE) + 1;
     const shared = (bytes: number): SharedArrayBuffer => new SharedArrayBuffer(bytes);
     const table = new FileTable({
       count,
       device,
       slots: shared(slots * 4),
-      inodes: shared(count * 8),
-      sizes: shared(count * 8),
+      inodes: shared(count * 4),
+      inodesHigh: shared(count * 4),
+      sizes: shared(count * 4),
+      sizesHigh: shared(count * 4),
       starts: shared(count * 4),
       flags: shared(count),
       writes: shared(count * 4),
@@ -85,11 +96,11 @@ export class FileTable {
 
   /** `start`: where the file's bits begin. */
   set(file: number, entry: { inode: number; size: number; isSparse: boolean; start: number }): void {
-    this.#inodes[file] = entry.inode;
-    this.#sizes[file] = entry.size;
+    setBoth(this.#inodes, this.#inodesHigh, file, entry.inode);
+    setBoth(this.#sizes, this.#sizesHigh, file, entry.size);
     this.#starts[file] = entry.start;
-    this.#flags[file] = entry.isSparse ? SPARSE : 0;
-    let slot = this.#home(entry.inode);
+    if (entry.isSparse) this.#flags[file] = SPARSE;
+    let slot = this.#home(entry.inode % HIGH, Math.floor(entry.inode / HIGH));
     while (this.#slots[slot] !== EMPTY) slot = (slot + 1) % this.#slots.length;
     this.#slots[slot] = file;
   }
@@ -98,19 +109,16 @@ export class FileTable {
   find({ filesystemMajor, filesystemMinor, inodeHigh, inodeLow }: Stat): number {
     const { major, minor } = this.parts.device;
     if (filesystemMajor !== major || filesystemMinor !== minor) return -1;
-    return this.findInode(inodeHigh * 0x1_0000_0000 + inodeLow);
+    return this.#find(inodeLow, inodeHigh);
   }
 
   /** The placeholder with this inode number, or -1. */
   findInode(inode: number): number {
-    for (let slot = this.#home(inode); ; slot = (slot + 1) % this.#slots.length) {
-      const file = this.#slots[slot] ?? EMPTY;
-      if (file === EMPTY || this.#inodes[file] === inode) return file;
-    }
+    return this.#find(inode % HIGH, Math.floor(inode / HIGH));
   }
 
   size(file: number): number {
-    return this.#sizes[file] ?? 0;
+    return (this.#sizesHigh[file] ?? 0) * HIGH + (this.#sizes[file] ?? 0);
   }
 
   /** Where in the bitmaps the file's bits are. */
@@ -181,11 +189,22 @@ export class FileTable {
     return (Atomics.load(this.#flags, file) & flag) !== 0;
   }
 
-  #home(inode: number): number {
-    const high = Math.floor(inode / 0x1_0000_0000);
-    const mixed = Math.imul(inode % 0x1_0000_0000, 0x9e37_79b1) ^ Math.imul(high, 0x85eb_ca6b);
+  #find(low: number, high: number): number {
+    for (let slot = this.#home(low, high); ; slot = (slot + 1) % this.#slots.length) {
+      const file = this.#slots[slot] ?? EMPTY;
+      if (file === EMPTY || (this.#inodes[file] === low && this.#inodesHigh[file] === high)) return file;
+    }
+  }
+
+  #home(low: number, high: number): number {
+    const mixed = Math.imul(low, 0x9e37_79b1) ^ Math.imul(high, 0x85eb_ca6b);
     return ((mixed ^ (mixed >>> 15)) >>> 0) % this.#slots.length;
   }
+}
+
+function setBoth(lower: Uint32Array, upper: Uint32Array, at: number, value: number): void {
+  lower[at] = value % HIGH;
+  if (value >= HIGH) upper[at] = Math.floor(value / HIGH);
 }
 
 function clock(): number {

@@ -160,7 +160,10 @@ export class Hydrator {
 
   async #startEventThread(): Promise<void> {
     const data: EventThreadData = { ...this.#o.kept, table: this.#table.parts };
-    const thread = new Worker(new URL('./event-thread.ts', import.meta.url), { workerData: data });
+    const thread = new Worker(new URL('./event-thread.ts', import.meta.url), {
+      workerData: data,
+      resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 64 },
+    });
     thread.on('error', (error) => this.#crashed.reject(error));
     thread.on('exit', () => this.#crashed.reject(new Error('the event thread ended')));
     await Promise.race([once(thread, 'message'), this.#crashed.promise]);

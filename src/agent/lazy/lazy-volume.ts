@@ -17,6 +17,8 @@ import { expectRecord, readRecord, writeRecord } from './volume-record.ts';
 const POLL_MS = 50;
 const ARM_LIMIT_MS = 600_000;
 const logPath = (stateDir: string): string => join(stateDir, 'hydrator.log');
+/** A hydrator lives as long as content is missing: what keeps it small is in small-memory.sh, whose environment it inherits. */
+const SMALL = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
 const program = new URL('./hydrate.ts', import.meta.url).pathname;
 
 export type StageOptions = {
@@ -83,7 +85,7 @@ export async function armVolume(stateDir: string, launcher: readonly string[] = 
 async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<ChildProcess> {
   const [command = process.execPath, ...args] = [...launcher, process.execPath];
   await using log = await open(logPath(stateDir), 'w', 0o600);
-  const child = spawn(command, [...args, program, stateDir, ...launcher], {
+  const child = spawn(command, [...args, ...SMALL, program, stateDir, ...launcher], {
     cwd: '/',
     env: { ...process.env, [HOLDER_MARK]: stateDir },
     detached: true,

@@ -3,28 +3,49 @@ import { bitmapBytes } from './chunks.ts';
 import { FileTable } from './file-table.ts';
 import type { PlaceholderList } from './placeholders.ts';
 
+/** Steps of an age in the order of the copy: so many to a doubling. */
+const STEPS_A_DOUBLING = 8;
+const AGES = 32 * STEPS_A_DOUBLING;
+const SIZES = 64;
+
 /** The list in memory, as the threads use it; which chunks are here the journal adds. */
 export function loadTable(list: PlaceholderList, rootFd: number): FileTable {
   let length = 0;
-  for (let file = 0; file < list.count; file += 1) length += bitmapBytes(list.at(file).size);
+  for (const { size } of list.all()) length += bitmapBytes(size);
   const { filesystemMajor: major, filesystemMinor: minor } = new Stat().readFd(rootFd);
   const table = FileTable.ofSize(list.count, length, { major, minor });
-  for (let file = 0, start = 0; file < list.count; file += 1) {
-    const { inode, size, isSparse } = list.at(file);
+  let [file, start] = [0, 0];
+  for (const { inode, size, isSparse } of list.all()) {
     table.set(file, { inode, size, isSparse, start });
+    file += 1;
     start += bitmapBytes(size);
   }
   return table;
 }
 
-/** Small files first, and of about the same size those that were changed last. */
+/**
+ * Small files first, and of about the same size those that were changed last; then as listed, which is how they lie on the
+ * disk. Sorted by counting: to compare a million files takes 40 MB for a moment, and the process keeps those.
+ */
 export function copyOrder(list: PlaceholderList): Uint32Array {
-  const keys = new Float64Array(list.count);
+  const keys = new Uint16Array(list.count);
+  const places = new Uint32Array(SIZES * AGES + 1);
   const now = Date.now() / 1000;
-  for (let file = 0; file < list.count; file += 1) {
-    const { size, mtimeSeconds } = list.at(file);
-    const age = Math.min(1, Math.max(0, now - mtimeSeconds) / 4e9);
-    keys[file] = Math.floor(Math.log2(size + 1)) + age;
+  let file = 0;
+  for (const { size, mtimeSeconds } of list.all()) {
+    const age = Math.floor(Math.log2(1 + Math.max(0, now - mtimeSeconds)) * STEPS_A_DOUBLING);
+    const key = Math.floor(Math.log2(size + 1)) * AGES + Math.min(AGES - 1, age);
+    keys[file] = key;
+    places[key + 1] = (places[key + 1] ?? 0) + 1;
+    file += 1;
   }
-  return Uint32Array.from(keys.keys()).sort((a, b) => (keys[a] ?? 0) - (keys[b] ?? 0));
+  for (let key = 1; key < places.length; key += 1) places[key] = (places[key] ?? 0) + (places[key - 1] ?? 0);
+  const order = new Uint32Array(list.count);
+  for (let index = 0; index < keys.length; index += 1) {
+    const key = keys[index] ?? 0;
+    const place = places[key] ?? 0;
+    order[place] = index;
+    places[key] = place + 1;
+  }
+  return order;
 }

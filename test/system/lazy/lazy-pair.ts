@@ -90,7 +90,8 @@ export class LazyPair implements AsyncDisposable {
   hydrator(): number | null {
     for (const name of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
       const command = readText(`/proc/${name}/cmdline`).split('\0');
-      if (command[1]?.endsWith('/lazy/hydrate.ts') === true && command[2] === this.stateDir) return Number(name);
+      const program = command.findIndex((part) => part.endsWith('/lazy/hydrate.ts'));
+      if (program > 0 && command[program + 1] === this.stateDir) return Number(name);
     }
     return null;
   }
