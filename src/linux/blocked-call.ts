@@ -35,6 +35,11 @@ export function programNames(tid: number): string[] {
   ];
 }
 
+/** The cgroups that a thread is in, as proc(5) shows them; empty where it can't be told. */
+export function cgroupOf(tid: number): string {
+  return orNothing(() => readFileSync(`/proc/${tid}/cgroup`, 'utf8'));
+}
+
 function orNothing(read: () => string): string {
   try {
     return read();

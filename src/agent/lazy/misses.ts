@@ -1,6 +1,6 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
-import { isThread } from '../../linux/blocked-call.ts';
+import { cgroupOf, isThread } from '../../linux/blocked-call.ts';
 import { answerEvent, type ContentEvent, isOpening } from '../../linux/fanotify.ts';
 import { close } from '../../linux/open.ts';
 import { candidatesOf } from './candidates.ts';
@@ -13,6 +13,7 @@ import { chunksNeeded, isFulfilled } from './fulfilment.ts';
 import { type Ghost, type InFlight, NOT_LOOKED } from './in-flight.ts';
 import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
+import { Turns } from './turns.ts';
 import { WaitTimes } from './wait-times.ts';
 import { READ_MAX_BYTES } from './wire.ts';
 import type { WriteFiles } from './write-files.ts';
@@ -39,6 +40,7 @@ export type MissesParts = {
 export class Misses {
   readonly #o: MissesParts;
   readonly times = new WaitTimes();
+  readonly #turns = new Turns();
   /** file → where its last miss ended. */
   readonly #lastEnds = new Map<number, number>();
   #waiting = 0;
@@ -135,7 +137,8 @@ export class Misses {
       // What it still lacks somebody else is at, who must get to go on.
       if (turn > 0) await nextTurn();
       try {
-        for (const chunks of needed) await this.#fetch(file, chunks, demand);
+        const cgroup = cgroupOf(event.tid);
+        for (const chunks of needed) await this.#fetch(file, chunks, demand, cgroup);
         if (demand.durable) await settler.settleFile(file);
       } catch (thrown) {
         const error = CargoError.from(thrown);
@@ -155,11 +158,17 @@ export class Misses {
   }
 
   /** A few requests at a time, so that another process's small read does not queue behind a whole file. */
-  async #fetch(file: number, chunks: ChunkRange, demand: Demand): Promise<void> {
+  async #fetch(file: number, chunks: ChunkRange, demand: Demand, cgroup: string): Promise<void> {
     const { fetcher, link } = this.#o;
     if (demand.need === 'range') this.#readAhead(file, chunks);
     for (let first = chunks.first; first < chunks.end; first += WINDOW_CHUNKS) {
-      await fetcher.fetch(file, { first, end: Math.min(first + WINDOW_CHUNKS, chunks.end) }, link);
+      const end = Math.min(first + WINDOW_CHUNKS, chunks.end);
+      const endTurn = await this.#turns.take(cgroup, (end - first) * CHUNK_BYTES);
+      try {
+        await fetcher.fetch(file, { first, end }, link);
+      } finally {
+        endTurn();
+      }
     }
   }
 

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
 import { fileSystems, Image } from './images.ts';
 import { LazyPair, run } from './lazy-pair.ts';
@@ -29,9 +29,8 @@ async function buildFiles(root: string): Promise<void> {
   }
 }
 
-test.concurrent.each(fileSystems)(
-  'on %s every way to touch a file that is not here yet sees what it would see in a plain copy',
-  async (kind) => {
+describe.each(fileSystems)('on %s', (kind) => {
+  test('every way to touch a file that is not here yet sees what it would see in a plain copy', async () => {
     using image = new Image(kind, 2048);
     await using pair = new LazyPair(image.path, { bwlimit: 1 });
     await buildFiles(pair.source);
@@ -51,5 +50,5 @@ test.concurrent.each(fileSystems)(
     await controlVolume(pair.stateDir, { do: 'resume' });
     await pair.finish();
     expect((await run('diff', ['-r', plain, pair.target])).stdout).toBe('');
-  },
-);
+  });
+});

@@ -12,8 +12,17 @@ import { receiveRound } from '../../../src/agent/volume/index.ts';
 export const run = promisify(execFile);
 const program = new URL('../../../bin/cargo-lazy', import.meta.url).pathname;
 
+/** Listens at one socket and hands on what comes to the other. */
+type Link = (from: string, to: string) => AsyncDisposable;
+
 /** `sourceDirectory`: where the source is, if not on the target's file system. */
-export type PairOptions = { bwlimit?: number; waitLimitMs?: number; contentLimit?: number; sourceDirectory?: string };
+export type PairOptions = {
+  bwlimit?: number;
+  waitLimitMs?: number;
+  contentLimit?: number;
+  sourceDirectory?: string;
+  slowLink?: Link;
+};
 
 /** A source tree, its server in a process of its own, and a lazy target in `directory`; all ends when disposed of. */
 export class LazyPair implements AsyncDisposable {
@@ -25,6 +34,7 @@ export class LazyPair implements AsyncDisposable {
   /** Where the source's server has its socket and its state. */
   readonly #ofSource: string;
   #server: ChildProcess | null = null;
+  #link: AsyncDisposable | null = null;
 
   constructor(directory: string, options: PairOptions = {}) {
     this.directory = fs.mkdtempSync(join(directory, 'pair-'));
@@ -38,7 +48,7 @@ export class LazyPair implements AsyncDisposable {
   }
 
   get address(): SourceAddress {
-    return { kind: 'unix', path: join(this.#ofSource, 'socket') };
+    return { kind: 'unix', path: join(this.#ofSource, this.#options.slowLink === undefined ? 'socket' : 'slow') };
   }
 
   async serve(): Promise<void> {
@@ -48,6 +58,7 @@ export class LazyPair implements AsyncDisposable {
     const server = spawn(program, ['serve', ...where, ...listen], { stdio: ['ignore', 'pipe', 'inherit'] });
     this.#server = server;
     await once(server.stdout, 'data');
+    this.#link ??= this.#options.slowLink?.(join(this.#ofSource, 'slow'), join(this.#ofSource, 'socket')) ?? null;
   }
 
   async endServer(): Promise<void> {
@@ -124,6 +135,7 @@ export class LazyPair implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.killAll();
+    await this.#link?.[Symbol.asyncDispose]();
     await this.endServer();
     for (const directory of [this.directory, this.#ofSource]) fs.rmSync(directory, { recursive: true, force: true });
   }
