@@ -8,7 +8,7 @@ const name = `certificates-${process.pid}`;
 const LIFE_S = 12;
 const MB = 1_000_000;
 /** From the order to remove a host until nothing of a migration goes there any more; most of it starts cargoctl. */
-const CUT_OFF_S = 15;
+const CUT_OFF_S = 30;
 
 let lab: LabUnderTest;
 let state: Lab;
@@ -51,7 +51,7 @@ const log = (host: string): Promise<string> => lab.must(host, 'cat', '/var/log/c
 
 test('certificates of both hosts are renewed and the old ones run out in the middle of a transfer, which goes on', async () => {
   const agents = ['h1', 'h2'].map((host) => agentProcess(state, findHost(state, host)));
-  await begin('lasting', (LIFE_S + 8) * 2 * MB);
+  await begin('lasting', (LIFE_S + 10) * 2 * MB);
   const old = await ends();
   const areAllOver = async (): Promise<boolean> =>
     (await ends()).every((end, index) => end > (old[index] ?? 0)) && old.every((end) => end < Date.now());
