@@ -1,7 +1,9 @@
+import { dirname } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Worker } from 'node:worker_threads';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
+import { EarlySync } from './early-sync.ts';
 import { FrameAssembler, type ReceivedFrame } from './frame-assembler.ts';
 import { FrameOutlet } from './frame-outlet.ts';
 import { frameKinds } from './frames.ts';
@@ -66,6 +68,7 @@ class Channel {
   readonly #unsealer: Unsealer | null;
   readonly #assembler: FrameAssembler;
   readonly #outlet: FrameOutlet | null;
+  readonly #earlySync: EarlySync;
   readonly #pulse: NodeJS.Timeout;
   readonly #settled = Promise.withResolvers<JobResult>();
   readonly #heardBye = Promise.withResolvers<void>();
@@ -88,6 +91,8 @@ class Channel {
     const { socket, keys, bwlimit } = options;
     this.#sealer = keys === null ? null : new Sealer(keys.send);
     this.#unsealer = keys === null ? null : new Unsealer(keys.receive);
+    const { path, isFile } = options.job.root;
+    this.#earlySync = new EarlySync(isFile ? dirname(path) : path);
     this.#assembler = new FrameAssembler(this.#unsealer);
     this.#outlet = socket === null ? null : new FrameOutlet(socket, this.#sealer, bwlimit);
     this.#pulse = setInterval(() => this.#beat(), Math.max(10, Math.min(1000, this.#patience.pingMs / 2)));
@@ -120,6 +125,7 @@ class Channel {
     if (failed && socket !== null) await this.#sayFarewell(socket);
     const ended = await withinLimit(this.#workerEnded, WORKER_END_MS);
     if (!ended) await this.#worker.terminate();
+    await withinLimit(this.#earlySync.ended(), WORKER_END_MS);
     socket?.off('error', this.#onError);
     this.#sealer?.[Symbol.dispose]();
     this.#unsealer?.[Symbol.dispose]();
@@ -194,6 +200,9 @@ class Channel {
         break;
       case 'progress':
         this.#options.onProgress?.(message.progress);
+        break;
+      case 'dirty':
+        this.#earlySync.begin();
         break;
       case 'done':
         this.#finish(message.result);

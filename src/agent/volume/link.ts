@@ -82,6 +82,11 @@ export class Link {
     this.#post({ type: 'progress', progress: { ...done, filesTotal, bytesTotal } });
   }
 
+  /** Much was written since the last time: the disk may begin with it. */
+  reportDirty(): void {
+    this.#post({ type: 'dirty' });
+  }
+
   #post(message: FromWorker, transfer: ArrayBuffer[] = []): void {
     this.#port.postMessage(message, transfer);
   }

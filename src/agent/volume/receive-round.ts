@@ -55,8 +55,12 @@ export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
   return { files, deleted, bytes, totalFiles, totalBytes };
 }
 
+/** So many entries are left to the page cache before the disk is set to work. */
+const DIRTY_ENTRIES = 8192;
+
 function applyAll(applier: Applier, link: Link): z.infer<typeof End> {
   using _ = applier;
+  let toldOf = 0;
   while (true) {
     const frame = link.receive();
     if (frame.kind === frameKinds.end) return parseControl(frame, End);
@@ -64,6 +68,9 @@ function applyAll(applier: Applier, link: Link): z.infer<typeof End> {
     applier.apply(frame.ops, frame.data, () => link.throwIfStopped());
     reachBlocking('target.round.mid');
     link.release(frame);
+    if (applier.totals.files - toldOf < DIRTY_ENTRIES) continue;
+    toldOf = applier.totals.files;
+    link.reportDirty();
   }
 }
 

@@ -55,5 +55,6 @@ export type FromWorker =
   | { type: 'send'; header: FrameHeader; buffer: ArrayBuffer; dataStart: number; pooled: boolean }
   | { type: 'consumed'; buffer: ArrayBuffer }
   | { type: 'progress'; progress: RoundProgress }
+  | { type: 'dirty' }
   | { type: 'done'; result: JobResult }
   | { type: 'failed'; error: ErrorBody['error'] };
