@@ -75,6 +75,9 @@ const at = (part: number): string => `${(times[Math.floor(times.length * part)] 
 console.log(`GET /cargo, ${agents} agents, ${containers} containers, ${calls} calls; ${describeMachine()}`);
 console.log(`p50 ${at(0.5)}  p90 ${at(0.9)}  p99 ${at(0.99)}  longest ${at(0.9999)}  aim: p99 ${AIM_MS} ms`);
 console.log(`server's CPU time a call, heartbeats included: ${cpu.toFixed(0)} ms; stale hosts: ${stale}`);
+console.log(
+  `| \`bench/control-plane.ts\`: \`GET /cargo\` with ${agents} agents and ${containers} containers, p99 at most ${AIM_MS} ms | p50 ${at(0.5)}, p99 ${at(0.99)} over ${calls} calls, ${stale} stale; ${cpu.toFixed(0)} ms of the server's CPU time a call; ${describeMachine()} |`,
+);
 
 function start(script: string, ...args: string[]): ChildProcess {
   const path = join(import.meta.dirname, '..', script);

@@ -5,8 +5,8 @@
 # unless it finds what it made before in a cache. Whoever could write there would have root run their code, so that
 # directory must be of this user or root with all that is in it, and no one else may change it or what it lies in.
 
-# Nurseries of 2 MiB: most of what larger ones hold between two collections is garbage.
-flags=--max-semi-space-size=2
+# Nurseries of 1 MiB: most of what larger ones hold between two collections is garbage.
+flags=--max-semi-space-size=1
 # One heap for all threads; with one each, what a thread freed stays its own.
 export MALLOC_ARENA_MAX=1
 

@@ -18,7 +18,7 @@ const POLL_MS = 50;
 const ARM_LIMIT_MS = 600_000;
 const logPath = (stateDir: string): string => join(stateDir, 'hydrator.log');
 /** A hydrator lives as long as content is missing: what keeps it small is in small-memory.sh, whose environment it inherits. */
-const SMALL = ['--max-semi-space-size=2', '--disable-warning=ExperimentalWarning'];
+const SMALL = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
 const program = new URL('./hydrate.ts', import.meta.url).pathname;
 
 export type StageOptions = {
