@@ -29,7 +29,7 @@ lies_safely() {
 
 # The code of one installation is kept anew when any of it has changed since, if only by being unpacked.
 is_filled() {
-  [ -e "$1" ] && [ -z "$(find "$root/src" "$node" -cnewer "$1" -print -quit)" ]
+  [ -e "$1" ] && [ -z "$(find "$root/src" "$root/bin" "$node" -cnewer "$1" -print -quit)" ]
 }
 
 fill() {

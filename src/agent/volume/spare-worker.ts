@@ -22,7 +22,7 @@ function startWorker(): Worker {
     // Descriptors opened through koffi are unknown to Node's tracking; ours are closed by the worker itself.
     trackUnmanagedFds: false,
     // What the worker allocates dies young; a large nursery would only add to the agent's memory.
-    resourceLimits: { maxYoungGenerationSizeMb: 6, maxOldGenerationSizeMb: 128 },
+    resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 128 },
   });
   const drop = (): void => {
     if (spare === worker) spare = null;

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
-import { chmod, chown, mkdir, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { chmod, chown, mkdir, readdir, readFile, symlink, utimes, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
@@ -14,7 +14,7 @@ const isRoot = process.getuid?.() === 0;
 async function installation() {
   const directory = await temporaryDirectory();
   const root = join(directory.path, 'root');
-  await mkdir(join(root, 'src'), { recursive: true });
+  for (const folder of ['src', 'bin']) await mkdir(join(root, folder), { recursive: true });
   await writeFile(join(root, 'src/one.ts'), 'const one: number = 1;\nconsole.log(one);\n');
   const launch = async (cache: string): Promise<{ cache: string; said: string }> => {
     const env = {
@@ -125,4 +125,23 @@ test("a cache that can't be made, and none at all, keep nothing from starting", 
   await using here = await installation();
   expect((await here.launch('/proc/no-cache')).cache).toBe('');
   expect(await here.launch('')).toEqual({ cache: '', said: '' });
+});
+
+test('the code of every thread is among what the launchers fill the cache with', async () => {
+  const sources = fileURLToPath(new URL('../../../src', import.meta.url));
+  const threads: string[] = [];
+  for (const name of await readdir(join(sources, 'agent'), { recursive: true })) {
+    if (!name.endsWith('.ts')) continue;
+    const file = join(sources, 'agent', name);
+    const text = await readFile(file, 'utf8');
+    for (const [, thread = ''] of text.matchAll(/new Worker\(new URL\('([^']+)'/g)) {
+      threads.push(relative(sources, join(dirname(file), thread)));
+    }
+  }
+  const launched = await Promise.all(
+    ['cargo-agent', 'cargo-lazy'].map((name) => readFile(join(sources, '../bin', name), 'utf8')),
+  );
+  const filled = launched.flatMap((text) => (/^programs='(.*)'$/m.exec(text)?.[1] ?? '').split(' '));
+  expect(threads.length).toBeGreaterThan(2);
+  expect(threads.filter((thread) => !filled.includes(thread))).toEqual([]);
 });
