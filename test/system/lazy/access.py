@@ -160,6 +160,13 @@ def tar_sparse(p):
     d, n = os.path.split(p); t = subprocess.run(['tar', '-C', d, '-S', '-cf', '-', n], check=True, stdout=subprocess.PIPE).stdout
     return digest(subprocess.run(['tar', '-xO'], input=t, check=True, stdout=subprocess.PIPE).stdout)
 @op
+def bsdtar(p):
+    d, n = os.path.split(p); t = subprocess.run(['bsdtar', '-C', d, '-cf', '-', n], check=True, stdout=subprocess.PIPE).stdout
+    return digest(subprocess.run(['bsdtar', '-xOf', '-'], input=t, check=True, stdout=subprocess.PIPE).stdout)
+@op
+def move_to_other_file_system(p):
+    o = f'/dev/shm/access-{os.getpid()}'; subprocess.run(['mv', p, o], check=True); r = digest(open(o, 'rb').read()); subprocess.run(['mv', o, p], check=True); return r
+@op
 def dd(p): return digest(subprocess.run(['dd', 'if=' + p, 'bs=7777', 'status=none'], stdout=subprocess.PIPE).stdout)
 @op
 def rsync(p): subprocess.run(['rsync', '-aS', p, p + '.b'], check=True); return digest(open(p + '.b', 'rb').read())
