@@ -22,7 +22,7 @@ import { Misses } from './misses.ts';
 import { PlaceholderList } from './placeholders.ts';
 import { refuseOpenFiles } from './probe.ts';
 import { Settler } from './settler.ts';
-import { connectTo } from './source-address.ts';
+import { connectForRanges } from './source-address.ts';
 import { SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { type VolumeRecord, writeRecord } from './volume-record.ts';
@@ -85,8 +85,8 @@ export class Hydrator {
     const settler = new Settler({ group, mountFd: rootFd, table, list, journal, files, onDone });
     const note = new WriteNote(stateDir);
     const fetcher = new Fetcher({ table, list, journal, files, settler, note });
-    const demandLink = new SourceLink(() => connectTo(record.source));
-    const bulkLink = new SourceLink(() => connectTo(record.source));
+    const demandLink = new SourceLink(() => connectForRanges(record.source));
+    const bulkLink = new SourceLink(() => connectForRanges(record.source));
     const onBroken = (file: number, error: CargoError): void => {
       this.#broken.set(file, error.message);
     };

@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, open, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { askHydrator } from './control.ts';
@@ -9,7 +8,7 @@ import { endHolder, HOLDER_MARK } from './holders.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
 import { probe } from './probe.ts';
-import type { SourceAddress } from './source-address.ts';
+import { connectForRanges, type SourceAddress } from './source-address.ts';
 import { SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { expectRecord, readRecord, writeRecord } from './volume-record.ts';
@@ -26,8 +25,6 @@ export type StageOptions = {
   path: string;
   stateDir: string;
   source: SourceAddress;
-  /** A connection for ranges to the source. */
-  connect: () => Promise<Duplex>;
   bwlimit: number | null;
   waitLimitMs: number | null;
 };
@@ -44,7 +41,7 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
     throw new CargoError('WRONG_PHASE', `${path} is ${known.phase} already.`);
   }
   probe(path, 0);
-  const link = new SourceLink(options.connect);
+  const link = new SourceLink(() => connectForRanges(source));
   try {
     const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
     probe(path, files);

@@ -53,6 +53,7 @@ program
     const source = await readAddress(options.source);
     const [path, stateDir] = [resolve(options.root), resolve(options.state)];
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    if (source.kind === 'agent') throw new CargoError('BAD_REQUEST', 'an agent serves rounds to agents alone');
     const socket = await connectTo(source, { want: 'round', round: 1, final: true });
     const root = { path, isFile: false };
     const signal = new AbortController().signal;
@@ -62,7 +63,6 @@ program
     const staged = await stageVolume({
       ...{ path, stateDir, source, bwlimit },
       waitLimitMs: waitLimit,
-      connect: () => connectTo(source),
     });
     console.log(`${files} entries, ${sent} bytes here; ${staged.files} files wait to be touched`);
   });

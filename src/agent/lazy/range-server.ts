@@ -1,64 +1,100 @@
 import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
-import { encodeEntry } from './entry.ts';
 import { hashOf } from './range-hash.ts';
-import type { ServedFiles } from './served-files.ts';
-import { type Frame, FrameReader, kinds, READ_MAX_BYTES, sendFrame } from './wire.ts';
+import { type Frame, FrameChannel, kinds, type RangeConnection, READ_MAX_BYTES } from './wire.ts';
 
-const LIST_BATCH_BYTES = 262_144;
+type MaybeLater<T> = T | Promise<T>;
+
+/** Where the ranges come from: `ServedFiles` here, or in a thread of its own. The bytes are the caller's. */
+export type RangeSource = {
+  /** @throws CargoError SOURCE_FILE_CHANGED, PROTOCOL_ERROR */
+  read: (file: number, offset: number, length: number) => MaybeLater<Buffer>;
+  /** Encoded, from file number `from` on as many as fit one frame; `next` is null after the last one. */
+  entries: (from: number) => MaybeLater<{ bytes: Buffer; next: number | null }>;
+};
 
 /**
  * Answers one connection's requests in the order in which they came, until it closes. The target has a connection for
  * what somebody waits for and another for the background, so neither stands in the other's way.
+ *
+ * @param refuse asked before each answer: throws when the target may have nothing any more, which ends the connection
  */
-export async function serveRanges(socket: Duplex, files: ServedFiles): Promise<void> {
-  const reader = new FrameReader();
+export async function serveRanges(
+  connection: RangeConnection,
+  source: RangeSource,
+  refuse: () => void = () => {},
+): Promise<void> {
+  const { socket } = connection;
+  using channel = new FrameChannel(connection);
   try {
-    for await (const piece of socket) {
-      for (const frame of reader.push(piece)) {
-        if (!answer(socket, files, frame)) await room(socket);
-        if (frame.kind === kinds.list) await sendList(socket, files, frame.id);
+    refuse();
+    // The source speaks first: a target that has just left TLS must not be heard before that is known here.
+    channel.send(kinds.pong, 0);
+    for await (const piece of piecesOf(socket)) {
+      for (const frame of channel.receive(piece)) {
+        refuse();
+        if (!(await answer(channel, source, frame))) await room(socket);
+        if (frame.kind === kinds.list) await sendList({ channel, socket, source }, frame.id);
       }
     }
-  } catch {
+  } finally {
     socket.destroy();
   }
 }
 
-function answer(socket: Duplex, files: ServedFiles, { kind, id, body }: Frame): boolean {
-  if (kind === kinds.ping) return sendFrame(socket, kinds.pong, id);
+/** Of a socket that has left TLS come bytes by its `data` events and no other way. */
+async function* piecesOf(socket: Duplex): AsyncGenerator<Buffer> {
+  const pieces: Buffer[] = [];
+  let wake = Promise.withResolvers<void>();
+  let isOver = false;
+  const end = (): void => {
+    isOver = true;
+    wake.resolve();
+  };
+  socket.on('data', (piece: Buffer) => {
+    socket.pause();
+    pieces.push(Buffer.from(piece));
+    wake.resolve();
+  });
+  socket.on('end', end).on('close', end).on('error', end);
+  while (true) {
+    const piece = pieces.shift();
+    if (piece !== undefined) yield piece;
+    if (pieces.length > 0) continue;
+    if (isOver || socket.destroyed) return;
+    wake = Promise.withResolvers<void>();
+    socket.resume();
+    await wake.promise;
+  }
+}
+
+async function answer(channel: FrameChannel, source: RangeSource, { kind, id, body }: Frame): Promise<boolean> {
+  if (kind === kinds.ping) return channel.send(kinds.pong, id);
   if (kind === kinds.list) return true;
   try {
     if (kind !== kinds.read || body.length !== 16) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
     const length = body.readUInt32LE(12);
     if (length > READ_MAX_BYTES) throw new CargoError('PROTOCOL_ERROR', 'More is asked for than fits one answer.');
-    const bytes = files.read(body.readUInt32LE(0), Number(body.readBigUInt64LE(4)), length);
-    return sendFrame(socket, kinds.data, id, hashOf(bytes), bytes);
+    const bytes = await source.read(body.readUInt32LE(0), Number(body.readBigUInt64LE(4)), length);
+    return channel.send(kinds.data, id, hashOf(bytes), bytes);
   } catch (error) {
-    return sendFailure(socket, id, error);
+    return sendFailure(channel, id, error);
   }
 }
 
-async function sendList(socket: Duplex, files: ServedFiles, id: number): Promise<void> {
+type ListTo = { channel: FrameChannel; socket: Duplex; source: RangeSource };
+
+async function sendList({ channel, socket, source }: ListTo, id: number): Promise<void> {
   try {
-    let batch: Buffer[] = [];
-    let length = 0;
-    for (let file = 0; file < files.count; file += 1) {
-      const entry = encodeEntry(files.list(file));
-      batch.push(entry);
-      length += entry.length;
-      if (length < LIST_BATCH_BYTES) continue;
-      if (!sendFrame(socket, kinds.entries, id, ...batch)) await room(socket);
-      batch = [];
-      length = 0;
-      await nextTurn();
+    for (let from: number | null = 0; from !== null && !socket.destroyed; ) {
+      const { bytes, next }: Awaited<ReturnType<RangeSource['entries']>> = await source.entries(from);
+      if (!channel.send(kinds.entries, id, bytes)) await room(socket);
+      from = next;
     }
-    sendFrame(socket, kinds.entries, id, ...batch);
-    sendFrame(socket, kinds.end, id);
+    channel.send(kinds.end, id);
   } catch (error) {
-    sendFailure(socket, id, error);
+    sendFailure(channel, id, error);
   }
 }
 
@@ -73,6 +109,6 @@ async function room(socket: Duplex): Promise<void> {
   }
 }
 
-function sendFailure(socket: Duplex, id: number, error: unknown): boolean {
-  return sendFrame(socket, kinds.failed, id, Buffer.from(JSON.stringify(CargoError.from(error).toBody())));
+function sendFailure(channel: FrameChannel, id: number, error: unknown): boolean {
+  return channel.send(kinds.failed, id, Buffer.from(JSON.stringify(CargoError.from(error).toBody())));
 }

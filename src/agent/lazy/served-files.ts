@@ -16,12 +16,15 @@ import { openManifest } from '../volume/partial-manifest.ts';
 import { LINK, RecordView } from '../volume/record.ts';
 import { walkDirectories } from '../volume/tree.ts';
 import { openRecorded } from '../volume/tree-entry.ts';
-import type { ByteRange, ListedFile } from './entry.ts';
+import { type ByteRange, encodeEntry, type ListedFile } from './entry.ts';
 
 const OPEN_FILES = 64;
+const LIST_BATCH_BYTES = 262_144;
 /** A file of more pieces is told with its smaller gaps filled: they are zeros either way. */
 const MOST_RANGES = 10_000;
-const Acknowledged = z.object({ acknowledged: z.string() });
+const Acknowledged = z.object({ acknowledged: z.string(), contentLimit: z.number().nullable().default(null) });
+
+export type ServedTree = { path: string; stateDir: string; contentLimit?: number };
 
 /**
  * The files that the target has as outlines only, by the manifest of the last round. Their content is given out while they
@@ -39,16 +42,29 @@ export class ServedFiles implements Disposable {
   readonly #stat = new Stat();
   readonly #view = new RecordView();
 
-  /** `stateDir` is that of the rounds' sending side, and `contentLimit` what they were sent with. */
-  constructor(options: { path: string; stateDir: string; contentLimit: number }) {
+  /** `stateDir` is that of the rounds' sending side, which knows the `contentLimit` of the last one too. */
+  constructor(options: ServedTree) {
     const state = Acknowledged.parse(JSON.parse(readFileSync(join(options.stateDir, 'source.json'), 'utf8')));
     this.#manifest = openManifest(options.stateDir, state.acknowledged);
     this.#root = OpenRoot.open({ path: options.path, isFile: false });
-    this.#collect(options);
+    this.#collect({ contentLimit: options.contentLimit ?? state.contentLimit ?? Number.MAX_SAFE_INTEGER });
   }
 
   get count(): number {
     return this.#records.length;
+  }
+
+  /** As `RangeSource` wants them. */
+  entries(from: number): { bytes: Buffer; next: number | null } {
+    const batch: Buffer[] = [];
+    let length = 0;
+    let file = from;
+    for (; file < this.count && length < LIST_BATCH_BYTES; file += 1) {
+      const entry = encodeEntry(this.list(file));
+      batch.push(entry);
+      length += entry.length;
+    }
+    return { bytes: Buffer.concat(batch), next: file < this.count ? file : null };
   }
 
   list(file: number): ListedFile {
@@ -66,7 +82,8 @@ export class ServedFiles implements Disposable {
     const { size } = this.#record(file);
     if (offset + length > size) throw new CargoError('PROTOCOL_ERROR', `${this.#show(file)} is not that long.`);
     const fd = this.#fd(file);
-    const bytes = Buffer.allocUnsafe(length);
+    // Memory of its own, which a thread can hand over.
+    const bytes = Buffer.allocUnsafeSlow(length);
     const isWhole = readFully(fd, bytes, offset);
     this.#refuseChanged(file, fd);
     if (!isWhole) throw this.#changed(file);

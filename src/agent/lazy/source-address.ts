@@ -6,6 +6,7 @@ import { connect as connectTls, type TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import { expectParty } from '../net/party.ts';
+import { LAZY_PROTOCOL, type RangeConnection } from './wire.ts';
 
 const CONNECT_LIMIT_MS = 10_000;
 const KEEP_ALIVE_MS = 10_000;
@@ -13,8 +14,8 @@ const GREETING_MAX_BYTES = 256;
 const NEWLINE = 0x0a;
 
 /**
- * Where the source answers. `tls` is mutual: both sides show a certificate of Cargo's CA, and the source must be the host
- * that is named. `unix` is for two processes of one machine, and for an agent that passes the bytes on.
+ * Where the source answers. `agent`: the source's agent, over its own port; `tls`: `cargo-lazy serve`. Both are mutual: both sides show a
+ * certificate of Cargo's CA, and the source must be the host that is named. `unix` is for two processes of one machine.
  */
 export const SourceAddress = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('unix'), path: z.string() }),
@@ -26,6 +27,15 @@ export const SourceAddress = z.discriminatedUnion('kind', [
     ca: z.string().describe('Path of a file, as are the next two.'),
     certificate: z.string(),
     key: z.string(),
+  }),
+  z.object({
+    kind: z.literal('agent'),
+    address: z.string().describe('host:port of the source’s agent.'),
+    hostId: z.string(),
+    migrationId: z.string(),
+    mountIndex: z.int(),
+    identity: z.string().describe('Path of this host’s agent’s identity, read for each connection: it is renewed.'),
+    trust: z.string().describe('Path of what that agent knows of hosts that were removed.'),
   }),
 ]);
 export type SourceAddress = z.infer<typeof SourceAddress>;
@@ -60,8 +70,26 @@ function notUnderstood(): CargoError {
   return new CargoError('PROTOCOL_ERROR', 'The caller does not say what it wants.');
 }
 
+/** For ranges. @throws whatever the connection fails with, or the source answers */
+export async function connectForRanges(address: SourceAddress): Promise<RangeConnection> {
+  if (address.kind !== 'agent') return { socket: await connectTo(address), keys: null };
+  // Only where they are needed: these take memory.
+  const [{ readCredentials }, { Trust }, { upgraded }] = await Promise.all([
+    import('../net/identity.ts'),
+    import('../net/trust.ts'),
+    import('../net/source-call.ts'),
+  ]);
+  const { hostId, migrationId, mountIndex } = address;
+  (await Trust.open(address.trust)).refuseRevoked(hostId);
+  const source = { peer: { hostId, address: address.address }, credentials: await readCredentials(address.identity) };
+  const path = `/v1/migrations/${migrationId}/mounts/${mountIndex}/ranges`;
+  return upgraded(source, { path, protocol: LAZY_PROTOCOL }, AbortSignal.timeout(2 * CONNECT_LIMIT_MS));
+}
+
+type DirectAddress = Exclude<SourceAddress, { kind: 'agent' }>;
+
 /** @throws whatever the connection fails with */
-export async function connectTo(address: SourceAddress, greeting: Greeting = { want: 'ranges' }): Promise<Duplex> {
+export async function connectTo(address: DirectAddress, greeting: Greeting = { want: 'ranges' }): Promise<Duplex> {
   const socket = address.kind === 'unix' ? connectPlain({ path: address.path }) : openTls(address);
   const limit = AbortSignal.timeout(CONNECT_LIMIT_MS);
   try {
@@ -76,7 +104,7 @@ export async function connectTo(address: SourceAddress, greeting: Greeting = { w
   return socket;
 }
 
-function openTls(address: Extract<SourceAddress, { kind: 'tls' }>): TLSSocket {
+function openTls(address: Extract<DirectAddress, { kind: 'tls' }>): TLSSocket {
   return connectTls({
     host: address.host,
     port: address.port,

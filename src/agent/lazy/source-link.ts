@@ -4,7 +4,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { HASH_BYTES } from '../volume/format.ts';
 import { decodeEntries, type ListedFile } from './entry.ts';
 import { hashOf } from './range-hash.ts';
-import { encodeFrame, type Frame, FrameReader, type Kind, kinds, parseFailure } from './wire.ts';
+import { type Frame, FrameChannel, type Kind, kinds, parseFailure, type RangeConnection } from './wire.ts';
 
 const SILENCE_LIMIT_MS = 20_000;
 const PING_MS = 5_000;
@@ -24,18 +24,20 @@ type Request = {
  * asked again, for as long as it takes.
  */
 export class SourceLink {
-  readonly #connect: () => Promise<Duplex>;
+  readonly #connect: () => Promise<RangeConnection>;
   readonly #requests = new Map<number, Request>();
-  #socket: Duplex | null = null;
+  /** `isHeard`: the source speaks first; until then nothing is sent. */
+  #channel: { socket: Duplex; frames: FrameChannel; isHeard: boolean } | null = null;
   #isConnecting = false;
   #isClosed = false;
   #lastId = 0;
   #heardAt = 0;
+  #pauseMs = 0;
   #pulse: NodeJS.Timeout | null = null;
   /** Since when the source does not answer (Date.now()), and why; null while it does. */
   away: { since: number; reason: string } | null = null;
 
-  constructor(connect: () => Promise<Duplex>) {
+  constructor(connect: () => Promise<RangeConnection>) {
     this.#connect = connect;
   }
 
@@ -69,68 +71,81 @@ export class SourceLink {
     this.#lastId = (this.#lastId + 1) % 0xffff_ffff;
     const id = this.#lastId;
     this.#requests.set(id, { ...request, resolve, reject });
-    if (this.#socket === null) void this.#reconnect();
-    else this.#send(this.#socket, id, request);
+    if (this.#channel === null) void this.#reconnect();
+    else if (this.#channel.isHeard) this.#send(this.#channel.frames, id, request);
     return promise;
   }
 
-  #send(socket: Duplex, id: number, { kind, body }: Pick<Request, 'kind' | 'body'>): void {
-    socket.write(Buffer.concat([encodeFrame(kind, id, body.length), body]));
+  /** The body is kept, to be sent again; sealing changes what it is given. */
+  #send(frames: FrameChannel, id: number, { kind, body }: Pick<Request, 'kind' | 'body'>): void {
+    frames.send(kind, id, Buffer.from(body));
   }
 
+  /** At once when the last connection was of use; else after a pause, which grows: a source that refuses is not pressed. */
   async #reconnect(): Promise<void> {
     if (this.#isConnecting) return;
     this.#isConnecting = true;
-    for (let pause = SHORTEST_PAUSE_MS; !this.#isClosed; pause = Math.min(LONGEST_PAUSE_MS, pause * 2)) {
+    while (!this.#isClosed && this.#channel === null) {
+      if (this.#pauseMs > 0) await delay(this.#pauseMs);
+      this.#pauseMs = Math.min(LONGEST_PAUSE_MS, Math.max(SHORTEST_PAUSE_MS, this.#pauseMs * 2));
       try {
         this.#use(await this.#connect());
-        break;
       } catch (error) {
         this.away = { since: this.away?.since ?? Date.now(), reason: CargoError.from(error).message };
-        await delay(pause);
       }
     }
     this.#isConnecting = false;
   }
 
-  #use(socket: Duplex): void {
+  #use(connection: RangeConnection): void {
+    const { socket } = connection;
     if (this.#isClosed) {
       socket.destroy();
       return;
     }
-    const reader = new FrameReader();
-    this.#socket = socket;
+    const channel = { socket, frames: new FrameChannel(connection), isHeard: false };
+    this.#channel = channel;
     this.#heardAt = performance.now();
     socket.on('data', (piece: Buffer) => {
-      if (socket !== this.#socket) return;
+      if (channel !== this.#channel) return;
       this.#heardAt = performance.now();
+      this.#pauseMs = 0;
       this.away = null;
       try {
-        for (const frame of reader.push(piece)) this.#receive(frame);
+        for (const frame of channel.frames.receive(piece)) {
+          if (!channel.isHeard) this.#begin(channel);
+          this.#receive(frame);
+        }
       } catch (error) {
-        this.#drop(CargoError.from(error).message);
+        if (channel === this.#channel) this.#drop(CargoError.from(error).message);
       }
     });
     const lost = (reason: string): void => {
-      if (socket === this.#socket) this.#drop(reason);
+      if (channel === this.#channel) this.#drop(reason);
     };
-    socket.on('error', (error) => lost(error.message)).on('close', () => lost('it closed the connection'));
-    this.#pulse = setInterval(() => this.#beat(socket), PING_MS);
-    this.#beat(socket);
-    for (const [id, request] of this.#requests) this.#send(socket, id, request);
+    socket.on('error', (error) => lost(error.message));
+    for (const end of ['end', 'close']) socket.on(end, () => lost('it closed the connection'));
+    socket.resume();
+    this.#pulse = setInterval(() => this.#beat(channel), PING_MS);
   }
 
-  #beat(socket: Duplex): void {
+  #begin(channel: { frames: FrameChannel; isHeard: boolean }): void {
+    channel.isHeard = true;
+    for (const [id, request] of this.#requests) this.#send(channel.frames, id, request);
+  }
+
+  #beat({ frames, isHeard }: { frames: FrameChannel; isHeard: boolean }): void {
     if (performance.now() - this.#heardAt > SILENCE_LIMIT_MS) this.#drop('it does not answer any more');
-    else socket.write(encodeFrame(kinds.ping, 0, 0));
+    else if (isHeard) frames.send(kinds.ping, 0);
   }
 
   #drop(reason: string): void {
     if (this.#pulse !== null) clearInterval(this.#pulse);
     this.#pulse = null;
-    const socket = this.#socket;
-    this.#socket = null;
-    socket?.destroy();
+    const channel = this.#channel;
+    this.#channel = null;
+    channel?.socket.destroy();
+    channel?.frames[Symbol.dispose]();
     if (this.#isClosed) return;
     this.away = { since: this.away?.since ?? Date.now(), reason };
     void this.#reconnect();

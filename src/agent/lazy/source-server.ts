@@ -80,7 +80,7 @@ export class SourceServer implements AsyncDisposable {
     socket.setNoDelay(true);
     try {
       const greeting = await takeGreeting(socket);
-      if (greeting.want === 'ranges') await serveRanges(socket, this.#servedFiles());
+      if (greeting.want === 'ranges') await serveRanges({ socket, keys: null }, this.#servedFiles());
       else await this.#sendRound(socket, greeting);
     } catch {
       socket.destroy();

@@ -10,7 +10,13 @@ export interface SourcePeer {
   fetchImage(haveLayers: readonly string[], signal: AbortSignal): Promise<Readable>;
   /** The connection over which one round of one mount travels. */
   openRound(
-    request: { mountIndex: number; round: number; final: boolean; bwlimit: number | null },
+    request: {
+      mountIndex: number;
+      round: number;
+      final: boolean;
+      bwlimit: number | null;
+      contentLimit?: number | null;
+    },
     signal: AbortSignal,
   ): Promise<RoundConnection>;
   /** The connection over which one mount is verified. */

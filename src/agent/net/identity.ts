@@ -78,6 +78,20 @@ export class HostIdentity {
   }
 }
 
+/**
+ * What an agent shows to others, read from its identity file by another process of the same host; never makes one.
+ * @throws CargoError WRONG_PHASE when the host has not joined, or its certificate ran out
+ */
+export async function readCredentials(path: string): Promise<Credentials> {
+  const text = await readIfThere(path);
+  const credentials = text === null ? null : parseIdentity(path, text);
+  const joined = credentials?.joined ?? null;
+  if (credentials === null || joined === null || new X509Certificate(joined.certificate).validToDate <= new Date()) {
+    throw new CargoError('WRONG_PHASE', `the agent whose identity is ${path} has no valid certificate`);
+  }
+  return { key: credentials.key, ...joined };
+}
+
 function newIdentity(): Identity {
   return { hostId: randomUUID(), key: makeKey(), joined: null };
 }

@@ -4,18 +4,21 @@ import { TLSSocket } from 'node:tls';
 import { z } from 'zod';
 import { DATA_PROTOCOL, ImageRequest } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
+import { LAZY_PROTOCOL } from '../lazy/wire.ts';
 import type { AgentServer, AgentServerParts } from './agent-server-parts.ts';
 import { callerOf, onlyTarget, whileConnected } from './caller.ts';
 import { leaveTlsAsSource } from './leave-tls.ts';
+import type { RangesRequest } from './served-ranges.ts';
 import type { DataRequest } from './served-rounds.ts';
 
 const KEEP_ALIVE_MS = 10_000;
-const SWITCHING = `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${DATA_PROTOCOL}\r\n\r\n`;
 const ImageParams = z.object({ id: z.string() });
-const DATA_PATH = /^\/v1\/migrations\/([A-Za-z0-9_-]{1,64})\/mounts\/(\d{1,6})\/(?:rounds\/(\d{1,6})|verification)$/;
+const DATA_PATH =
+  /^\/v1\/migrations\/([A-Za-z0-9_-]{1,64})\/mounts\/(\d{1,6})\/(?:rounds\/(\d{1,6})|(verification|ranges))$/;
 const RoundQuery = z.object({
   final: z.enum(['0', '1']),
   bwlimit: z.coerce.number().positive().nullable(),
+  contentLimit: z.coerce.number().int().positive().nullable(),
 });
 
 /** What the target's agent of a migration alone may ask: the image, and rounds and verifications over an upgraded connection. */
@@ -52,12 +55,20 @@ async function serveUpgrade(
       if (caller.kind === 'host') trust.refuseRevoked(caller.hostId);
       onlyTarget(records.find(wanted.migrationId), caller);
     };
+    const until = socket.getPeerX509Certificate()?.validToDate.getTime() ?? 0;
+    const refuseLate = (): void => {
+      refuseOthers();
+      if (until <= Date.now()) throw new CargoError('FORBIDDEN', 'the certificate of the caller ran out');
+    };
     refuseOthers();
     socket.setTimeout(0);
     socket.setNoDelay(true);
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
     if (head.length > 0) throw new CargoError('BAD_REQUEST', 'the round has not begun yet');
-    await rounds.serve(wanted, await leaveTlsAsSource(socket, SWITCHING), refuseOthers);
+    const connection = await leaveTlsAsSource(socket, switching(protocolOf(wanted)));
+    // A round that is under way goes on, but ranges may be wanted for days.
+    if (wanted.kind === 'ranges') await rounds.ranges.serve(wanted, connection, refuseLate);
+    else await rounds.serve(wanted, connection, refuseOthers);
   } catch (thrown) {
     const error = CargoError.from(thrown);
     log.warn({ code: error.code, reason: error.message }, 'data was refused');
@@ -65,27 +76,43 @@ async function serveUpgrade(
   }
 }
 
+function switching(protocol: string): string {
+  return `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`;
+}
+
+function protocolOf({ kind }: DataRequest | RangesRequest): string {
+  return kind === 'ranges' ? LAZY_PROTOCOL : DATA_PROTOCOL;
+}
+
 /** @throws CargoError BAD_REQUEST */
-function parseRequest(request: IncomingMessage): DataRequest {
+function parseRequest(request: IncomingMessage): DataRequest | RangesRequest {
   const url = new URL(request.url ?? '', 'https://agent');
-  const [, migrationId, mountIndex, round] = DATA_PATH.exec(url.pathname) ?? [];
-  const isData = request.headers.upgrade === DATA_PROTOCOL && migrationId !== undefined;
-  if (isData && round === undefined) return { kind: 'verification', migrationId, mountIndex: Number(mountIndex) };
+  const [, migrationId, mountIndex, round, other] = DATA_PATH.exec(url.pathname) ?? [];
+  const protocol = other === 'ranges' ? LAZY_PROTOCOL : DATA_PROTOCOL;
+  const isKnown = request.headers.upgrade === protocol && migrationId !== undefined;
+  if (isKnown && round === undefined) {
+    const kind = other === 'ranges' ? 'ranges' : 'verification';
+    return { kind, migrationId, mountIndex: Number(mountIndex) };
+  }
   const query = RoundQuery.safeParse({
     final: url.searchParams.get('final'),
     bwlimit: url.searchParams.get('bwlimit'),
+    contentLimit: url.searchParams.get('contentLimit'),
   });
-  if (!isData || !query.success) {
-    throw new CargoError('BAD_REQUEST', `no round can be had this way: ${DATA_PROTOCOL} is all that is spoken here`);
+  if (!isKnown || !query.success) {
+    throw new CargoError(
+      'BAD_REQUEST',
+      `no data can be had this way: ${DATA_PROTOCOL} and ${LAZY_PROTOCOL} are spoken`,
+    );
   }
-  const { final, bwlimit } = query.data;
+  const { final, ...limits } = query.data;
   return {
     kind: 'round',
     migrationId,
     mountIndex: Number(mountIndex),
     round: Number(round),
     final: final === '1',
-    bwlimit,
+    ...limits,
   };
 }
 

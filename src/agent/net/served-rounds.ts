@@ -10,10 +10,11 @@ import type { RecordStore } from '../migrations/record-store.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { RoundStats, SendRound, VerifyAtSource, VerifyStats } from '../migrations/volume-rounds.ts';
 import type { ChangeLog, RoundConnection } from '../volume/index.ts';
+import { ServedRanges } from './served-ranges.ts';
 
 /** What the target may want of one data mount over a connection. */
 export type DataRequest = { migrationId: string; mountIndex: number } & (
-  | { kind: 'round'; round: number; final: boolean; bwlimit: number | null }
+  | { kind: 'round'; round: number; final: boolean; bwlimit: number | null; contentLimit: number | null }
   | { kind: 'verification' }
 );
 type Options = {
@@ -29,9 +30,10 @@ type Options = {
 
 /**
  * What this host sends as a source: rounds and verifications, at most one for each mount, because they share a state
- * directory; and images.
+ * directory; images; and what is left of mounts that run at the target already (`ranges`).
  */
 export class ServedRounds {
+  readonly ranges: ServedRanges;
   readonly #options: Options;
   readonly #active = new Map<string, AbortController>();
   readonly #serial = new Serial();
@@ -41,6 +43,7 @@ export class ServedRounds {
 
   constructor(options: Options) {
     this.#options = options;
+    this.ranges = new ServedRanges(options);
   }
 
   /**
@@ -90,12 +93,14 @@ export class ServedRounds {
     await this.#endAll(keys, new CargoError('CANCELLED', 'the source serves this migration no more'));
     const logs = [...this.#logs.keys()].filter((key) => key.startsWith(`${migrationId}/`));
     await Promise.all(logs.map((key) => this.#endLog(key)));
+    await this.ranges.end(migrationId);
   }
 
   /** Ends all that is being served; the targets ask again for a while. */
   async close(): Promise<void> {
     await this.#endAll([...this.#active.keys()], new CargoError('PEER_UNREACHABLE', "the source's agent is stopping"));
     await Promise.all([...this.#logs.keys()].map((key) => this.#endLog(key)));
+    await this.ranges.close();
   }
 
   async #endAll(keys: readonly string[], reason: CargoError): Promise<void> {
@@ -130,12 +135,13 @@ export class ServedRounds {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const root = { path: sourceMountPath(record, mountIndex), isFile };
     if (request.kind === 'verification') return verify({ ...connection, root, stateDir, signal });
-    const { round, final, bwlimit } = request;
+    const { round, final, bwlimit, contentLimit } = request;
     const log = this.#options.log.child({ migration: migrationId, mount: mountIndex });
     const key = `${migrationId}/${mountIndex}`;
     const changes = isFile ? null : this.#logOf(key, root.path, final);
     const sent = await send({
       ...{ ...connection, root, stateDir, round, final, bwlimit, signal },
+      contentLimit: contentLimit ?? undefined,
       onProgress: () => {},
       log: changes ?? undefined,
       audit: this.#options.auditChanges,

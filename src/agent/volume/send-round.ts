@@ -34,6 +34,7 @@ export const SourceState = z.object({
   acknowledged: z.string().nullable(),
   sent: z.string().nullable(),
   entries: z.int().describe('In the tree that was sent last.'),
+  contentLimit: z.number().nullable().default(null).describe('Of larger files the target has the outline only.'),
   sizes: z
     .record(z.string(), z.object({ entries: z.int(), bytes: z.int() }))
     .default({})
@@ -78,13 +79,14 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   const size = { entries: total.files, bytes: total.bytes };
   const baseSize = base === null ? undefined : known.sizes[base];
   const sizes = { [label]: size, ...(base === null || baseSize === undefined ? {} : { [base]: baseSize }) };
-  state.write({ hashKey, acknowledged: base, sent: label, sizes, entries: total.files });
+  const kept = { hashKey, entries: total.files, contentLimit: job.contentLimit ?? null };
+  state.write({ ...kept, acknowledged: base, sent: label, sizes });
   const stats = { ...result.totals, totalFiles: total.files, totalBytes: total.bytes };
   link.sendControl(frameKinds.end, { state: label, digest: result.digest, ...stats });
   const { state: reached } = link.receiveControl(frameKinds.acknowledge, Acknowledge);
   if (reached !== label) throw unexpectedFrame(frameKinds.acknowledge);
   link.sendControl(frameKinds.bye, {});
-  state.write({ hashKey, acknowledged: label, sent: label, sizes: { [label]: size }, entries: total.files });
+  state.write({ ...kept, acknowledged: label, sent: label, sizes: { [label]: size } });
   removeManifests(job.stateDir, [label]);
   if (job.isFollowed === true) BaseTree.keepIndex(manifestPaths(job.stateDir, label).tree);
   return stats;
@@ -138,7 +140,14 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
 }
 
 function newState(): SourceState {
-  return { hashKey: BlockHash.newKey().toString('base64'), acknowledged: null, sent: null, entries: 0, sizes: {} };
+  return {
+    hashKey: BlockHash.newKey().toString('base64'),
+    acknowledged: null,
+    sent: null,
+    entries: 0,
+    sizes: {},
+    contentLimit: null,
+  };
 }
 
 function removeManifests(stateDir: string, keep: readonly string[]): void {

@@ -47,7 +47,7 @@ export class LazyPair implements AsyncDisposable {
     for (const path of [this.source, this.target, this.stateDir]) fs.mkdirSync(path);
   }
 
-  get address(): SourceAddress {
+  get address(): Extract<SourceAddress, { kind: 'unix' }> {
     return { kind: 'unix', path: join(this.#ofSource, this.#options.slowLink === undefined ? 'socket' : 'slow') };
   }
 
@@ -77,8 +77,7 @@ export class LazyPair implements AsyncDisposable {
     await receiveRound({ socket, keys: null, root, stateDir, round: 1, signal: AbortSignal.timeout(60_000) });
     socket.destroy();
     const { bwlimit = null, waitLimitMs = null } = this.#options;
-    const connect = () => connectTo(address);
-    const { files } = await stageVolume({ path, stateDir, source: address, connect, bwlimit, waitLimitMs });
+    const { files } = await stageVolume({ path, stateDir, source: address, bwlimit, waitLimitMs });
     return files;
   }
 

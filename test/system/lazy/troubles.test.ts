@@ -118,7 +118,7 @@ test('over mutual TLS only the host that is named is served, and only the source
     ...{ host: '127.0.0.1', port: 0, targetHostId: targetId, ca: fs.readFileSync(parts) },
     ...{ key: read(sourceId, 'key'), cert: read(sourceId, 'crt') },
   });
-  const address = (id: string, hostId: string): SourceAddress => ({
+  const address = (id: string, hostId: string): Extract<SourceAddress, { kind: 'tls' }> => ({
     ...{ kind: 'tls', host: '127.0.0.1', port, hostId, ca: parts },
     ...{ certificate: join(directory, `${id}.crt`), key: join(directory, `${id}.key`) },
   });
@@ -161,7 +161,7 @@ test('a connection that is lost in the middle is made again, and what was asked 
   const link = new SourceLink(async () => {
     const socket = await connectTo(pair.address);
     sockets.push(socket);
-    return socket;
+    return { socket, keys: null };
   });
   const read = link.read(0, 12_345, 700_000);
   await expect.poll(() => sockets.length).toBe(1);

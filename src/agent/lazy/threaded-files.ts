@@ -1,0 +1,86 @@
+import { Worker } from 'node:worker_threads';
+import { CargoError, type ErrorBody } from '../../api/cargo-error.ts';
+import type { RangeSource } from './range-server.ts';
+import type { ServedTree } from './served-files.ts';
+
+/** `read`: this range; null: entries from file number `from` on. */
+export type FilesQuestion = {
+  id: number;
+  read: { file: number; offset: number; length: number } | null;
+  from: number;
+};
+/** To question 0, which is never asked: the files are open, or why they aren't. */
+export type FilesAnswer = { id: number; bytes: Uint8Array; next: number | null; error: ErrorBody | null };
+
+type Waiting = PromiseWithResolvers<{ bytes: Buffer; next: number | null }>;
+
+/** The files that the target has as outlines only, read by a thread of its own. */
+export class ThreadedFiles implements AsyncDisposable {
+  readonly #worker: Worker;
+  readonly #waiting = new Map<number, Waiting>();
+  readonly #ended: Promise<void>;
+  #lastId = 0;
+  #failure: CargoError | null = null;
+
+  private constructor(tree: ServedTree) {
+    this.#worker = new Worker(new URL('./files-thread.ts', import.meta.url), {
+      workerData: tree,
+      // Descriptors opened through koffi are unknown to Node's tracking.
+      trackUnmanagedFds: false,
+      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
+    });
+    this.#worker.on('message', ({ id, bytes, next, error }: FilesAnswer) => {
+      const waiting = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error !== null) waiting?.reject(CargoError.fromBody(error));
+      else waiting?.resolve({ bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), next });
+    });
+    this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#worker.on('error', (error) => this.#fail(error)).on('exit', () => this.#fail(new Error('the thread ended')));
+  }
+
+  /** @throws CargoError INTERNAL when no round was completed, or the tree isn't there */
+  static async open(tree: ServedTree): Promise<ThreadedFiles> {
+    const files = new ThreadedFiles(tree);
+    try {
+      await files.#wait(0);
+      return files;
+    } catch (error) {
+      await files.#ended;
+      throw error;
+    }
+  }
+
+  /** What `serveRanges` asks. */
+  get source(): RangeSource {
+    return {
+      read: async (file, offset, length) => (await this.#ask({ read: { file, offset, length }, from: 0 })).bytes,
+      entries: (from) => this.#ask({ read: null, from }),
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#worker.postMessage(null);
+    await this.#ended;
+  }
+
+  #ask(question: Omit<FilesQuestion, 'id'>): Waiting['promise'] {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
+    this.#lastId += 1;
+    const id = this.#lastId;
+    this.#worker.postMessage({ ...question, id } satisfies FilesQuestion);
+    return this.#wait(id);
+  }
+
+  #wait(id: number): Waiting['promise'] {
+    const waiting: Waiting = Promise.withResolvers();
+    this.#waiting.set(id, waiting);
+    return waiting.promise;
+  }
+
+  #fail(cause: Error): void {
+    this.#failure ??= new CargoError('INTERNAL', "The files can't be read any more.", { cause });
+    for (const waiting of this.#waiting.values()) waiting.reject(this.#failure);
+    this.#waiting.clear();
+  }
+}

@@ -1,0 +1,109 @@
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { CargoError } from '../../api/cargo-error.ts';
+import { sourceMountPath } from '../container/source-paths.ts';
+import { serveRanges } from '../lazy/range-server.ts';
+import type { ServedTree } from '../lazy/served-files.ts';
+import { ThreadedFiles } from '../lazy/threaded-files.ts';
+import type { RecordStore } from '../migrations/record-store.ts';
+import type { RoundConnection } from '../volume/index.ts';
+
+export type RangesRequest = { kind: 'ranges'; migrationId: string; mountIndex: number };
+
+/** `key` begins with the migration's id. */
+type Serving = { key: string; connection: RoundConnection; ended: Promise<void> };
+type OpenFiles = { opening: Promise<ThreadedFiles>; users: number };
+
+/** A target has two connections; what is more are old ones whose end was not heard here. */
+const MOST_CONNECTIONS = 8;
+
+/**
+ * The content that this host still holds for mounts that run elsewhere already, range by range. The files of a mount are open
+ * while there is a connection that wants them.
+ */
+export class ServedRanges {
+  readonly #records: RecordStore;
+  readonly #log: Logger;
+  readonly #files = new Map<string, OpenFiles>();
+  readonly #serving = new Set<Serving>();
+
+  constructor({ records, log }: { records: RecordStore; log: Logger }) {
+    this.#records = records;
+    this.#log = log;
+  }
+
+  /**
+   * Serves one connection until it closes. Never throws: what goes wrong is logged and ends the connection.
+   *
+   * @param refuse throws where the target may not have it any more; asked before each answer
+   */
+  async serve(request: RangesRequest, connection: RoundConnection, refuse: () => void): Promise<void> {
+    const key = `${request.migrationId}/${request.mountIndex}`;
+    const ended = Promise.withResolvers<void>();
+    const serving = { key, connection, ended: ended.promise };
+    this.#serving.add(serving);
+    this.#endOldest(key);
+    try {
+      refuse();
+      await this.#serveOpen(key, request, connection, refuse);
+    } catch (error) {
+      const { migrationId: migration, mountIndex: mount } = request;
+      this.#log.warn({ migration, mount, err: error }, 'ranges are served no more');
+    } finally {
+      connection.socket.destroy();
+      this.#serving.delete(serving);
+      ended.resolve();
+    }
+  }
+
+  /** Ends what is being served for a migration and resolves once its files are closed. */
+  async end(migrationId: string): Promise<void> {
+    await this.#end((key) => key.startsWith(`${migrationId}/`));
+  }
+
+  async close(): Promise<void> {
+    await this.#end(() => true);
+  }
+
+  async #end(isMeant: (key: string) => boolean): Promise<void> {
+    const meant = [...this.#serving].filter(({ key }) => isMeant(key));
+    for (const { connection } of meant) connection.socket.destroy();
+    await Promise.all(meant.map(({ ended }) => ended));
+  }
+
+  #endOldest(key: string): void {
+    const all = [...this.#serving].filter((serving) => serving.key === key);
+    for (const { connection } of all.slice(0, Math.max(0, all.length - MOST_CONNECTIONS))) connection.socket.destroy();
+  }
+
+  async #serveOpen(
+    key: string,
+    request: RangesRequest,
+    connection: RoundConnection,
+    refuse: () => void,
+  ): Promise<void> {
+    const files = this.#files.get(key) ?? { opening: ThreadedFiles.open(this.#treeOf(request)), users: 0 };
+    this.#files.set(key, files);
+    files.users += 1;
+    try {
+      await serveRanges(connection, (await files.opening).source, refuse);
+    } finally {
+      files.users -= 1;
+      if (files.users === 0) {
+        this.#files.delete(key);
+        const opened = await files.opening.catch(() => null);
+        await opened?.[Symbol.asyncDispose]();
+      }
+    }
+  }
+
+  /** Only of a container that is stopped and gated: nothing but its own writes would change what the manifest says. */
+  #treeOf({ migrationId, mountIndex }: RangesRequest): ServedTree {
+    const record = this.#records.get(migrationId);
+    if (record.source?.frozen == null) {
+      throw new CargoError('WRONG_PHASE', `migration ${migrationId} has not stopped its container here`);
+    }
+    const stateDir = join(this.#records.directory(migrationId), `mount-${mountIndex}`);
+    return { path: sourceMountPath(record, mountIndex), stateDir };
+  }
+}
