@@ -1,5 +1,11 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
-import { isErrno } from './libc.ts';
+import { AT_FDCWD, bind, check, cstring, isErrno } from './libc.ts';
+import { unlinkAt } from './names.ts';
+import { makeNodeAt } from './nodes.ts';
+import { close, O_RDONLY, openAt } from './open.ts';
+import { S_IFBLK } from './stat.ts';
+
+const ioctl = bind('int ioctl(int fd, ulong request, void *argument)');
 
 const O_ACCMODE = 3;
 
@@ -13,7 +19,7 @@ export function forEachOpenForWriting(device: bigint, visit: (inode: bigint) => 
     visitDescriptors(`/proc/${pid}`, device, visit);
     for (const [, inode = '0'] of text(`/proc/${pid}/maps`).matchAll(SHARED_WRITABLE)) visit(BigInt(inode));
   }
-  return visitLoopDevices(device, visit);
+  return visitLoopDevices(visit);
 }
 
 /** proc_pid_maps(5): address, permissions, offset, device, inode. The device is not always that of stat(2). */
@@ -28,16 +34,51 @@ function visitDescriptors(process: string, device: bigint, visit: (inode: bigint
   }
 }
 
-/** The kernel itself holds these files open. */
-function visitLoopDevices(device: bigint, visit: (inode: bigint) => void): boolean {
+/** The kernel itself holds these files open; their paths may lead nowhere any more. */
+function visitLoopDevices(visit: (inode: bigint) => void): boolean {
   for (const name of entries('/sys/block').filter((block) => block.startsWith('loop'))) {
-    const path = text(`/sys/block/${name}/loop/backing_file`).trimEnd();
-    if (path === '') continue;
-    const stat = statOf(path);
-    if (stat === null) return false;
-    if (stat.dev === device) visit(stat.ino);
+    if (text(`/sys/block/${name}/loop/backing_file`) === '') continue;
+    const inode = inodeBehind(name);
+    if (inode === null) return false;
+    if (inode !== 0n) visit(inode);
   }
   return true;
+}
+
+/** linux/loop.h: struct loop_info64 begins with the device and the inode of the file. */
+const LOOP_GET_STATUS64 = 0x4c05;
+const LOOP_INFO_BYTES = 232;
+
+/** 0 when the device has let go of its file meanwhile; null when it can't be told. */
+function inodeBehind(name: string): bigint | null {
+  let fd = -1;
+  try {
+    fd = openDevice(name);
+    const info = Buffer.alloc(LOOP_INFO_BYTES);
+    check(ioctl(fd, LOOP_GET_STATUS64, info), 'ioctl', name);
+    return info.readBigUInt64LE(8);
+  } catch (error) {
+    return isErrno(error, 'ENXIO') ? 0n : null;
+  } finally {
+    if (fd >= 0) close(fd);
+  }
+}
+
+/** Where `/dev` does not have it (in a namespace of its own), by a node that is there for a moment. */
+function openDevice(name: string): number {
+  try {
+    return openAt(AT_FDCWD, cstring(`/dev/${name}`), O_RDONLY);
+  } catch (error) {
+    if (!isErrno(error, 'ENOENT')) throw error;
+  }
+  const [major = 0, minor = 0] = text(`/sys/block/${name}/dev`).split(':').map(Number);
+  const node = cstring(`/dev/.cargo-${process.pid}-${name}`);
+  makeNodeAt(AT_FDCWD, node, S_IFBLK | 0o600, major, minor);
+  try {
+    return openAt(AT_FDCWD, node, O_RDONLY);
+  } finally {
+    unlinkAt(AT_FDCWD, node);
+  }
 }
 
 function statOf(path: string) {

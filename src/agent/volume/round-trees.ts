@@ -37,20 +37,21 @@ export type RoundTrees = {
   readonly total: TotalSize;
 } & Disposable;
 
-/** A tree that was looked at as a whole; the caller closes the manifest. */
-export type ScannedTree = { manifest: NewManifest; total: TotalSize };
+/** A tree that was looked at as a whole. */
+export type ScannedTree = { readonly manifest: NewManifest; readonly total: TotalSize } & Disposable;
 
 export function scanWhole({ root, stateDir, label, known, poll, onChange }: SourceTree): ScannedTree {
   const manifest = new NewManifest(stateDir, label, known.entries * 1.1);
   try {
-    return { manifest, total: scanTree({ root, ...manifest.tree, poll, onChange }) };
+    const total = scanTree({ root, ...manifest.tree, poll, onChange });
+    return { manifest, total, [Symbol.dispose]: () => manifest[Symbol.dispose]() };
   } catch (error) {
     manifest[Symbol.dispose]();
     throw error;
   }
 }
 
-/** `base`: the manifest of what the target has; null: it sent its own. */
+/** `base`: the manifest of what the target has; null: it sent its own. The scanned tree stays the caller's. */
 export function compareWhole({ manifest, total }: ScannedTree, tree: SourceTree, base: string | null): RoundTrees {
   const { stateDir, root, contentLimit } = tree;
   const earlier = openManifest(stateDir, base ?? HAVE);
@@ -59,10 +60,7 @@ export function compareWhole({ manifest, total }: ScannedTree, tree: SourceTree,
     trustSignatures: base !== null,
     contentLimit,
   });
-  const dispose = (): void => {
-    manifest[Symbol.dispose]();
-    earlier[Symbol.dispose]();
-  };
+  const dispose = (): void => earlier[Symbol.dispose]();
   return { comparison, manifest, earlierBlocks: earlier.blocks, total, [Symbol.dispose]: dispose };
 }
 

@@ -18,7 +18,7 @@ import { OpWriter } from './op-writer.ts';
 import { OpenRoot } from './open-root.ts';
 import { receiveOwnManifest } from './own-manifest.ts';
 import { labelsKept } from './partial-manifest.ts';
-import { compareListed, compareWhole, type SourceTree, scanWhole } from './round-trees.ts';
+import { compareListed, compareWhole, type ScannedTree, type SourceTree, scanWhole } from './round-trees.ts';
 import { StateFile } from './state-file.ts';
 import { StructureSender } from './structure-sender.ts';
 import type { RoundProgress, RoundStats, WorkerJob } from './worker-messages.ts';
@@ -66,12 +66,14 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   };
   const tree: SourceTree = { root, stateDir: job.stateDir, label, known, contentLimit, poll, onChange };
   const changes = job.root.isFile ? null : (job.changes ?? null);
+  using opened = new DisposableStack();
+  const scan = (): ScannedTree => opened.use(scanWhole(tree));
   // A scan begins before the target has answered.
-  const scanned = changes === null ? scanWhole(tree) : null;
+  const early = changes === null ? scan() : null;
   const base = baseOf(link, bases);
   if (base === null) receiveOwnManifest(job.stateDir, link);
   const listed = changes === null ? null : compareListed(tree, { base, changes, audit: job.audit === true });
-  using trees = listed ?? compareWhole(scanned ?? scanWhole(tree), tree, base);
+  const trees = opened.use(listed ?? compareWhole(early ?? scan(), tree, base));
   const { manifest, total } = trees;
   const result = sendDifferences({ ...trees, root, hash, link, contentLimit, poll, onChange });
 
