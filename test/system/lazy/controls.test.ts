@@ -25,15 +25,15 @@ const noteEarly = `note({ file, chunks }) {
 const controls: [string, Patch[]][] = [
   [
     'marks before anybody may use the tree',
-    [{ module: 'hydrator.ts', from: 'markInode(this.#o.group, fd);', to: 'void markInode;' }],
+    [{ module: 'hydrator.ts', from: 'markInode(this.#o.kept.group, fd);', to: 'void markInode;' }],
   ],
   [
     'the whole file, not the range, before a mapping',
     [
       {
         module: 'demand.ts',
-        from: 'if (number === MMAP) return',
-        to: 'if (number === MMAP) return reads;\n  if (number === -2) return',
+        from: 'if (number === calls.mmap) return',
+        to: 'if (number === calls.mmap) return reads;\n  if (number === -2) return',
       },
     ],
   ],

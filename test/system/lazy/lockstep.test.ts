@@ -6,7 +6,7 @@ import { oneTree, operationsFor } from './lockstep-tree.ts';
 const OPERATIONS = Number(process.env['CARGO_LOCKSTEP_OPERATIONS'] ?? 8000);
 const OTHERS = Number(process.env['CARGO_LOCKSTEP_OTHERS'] ?? OPERATIONS / 8);
 const SEED = Number(process.env['CARGO_LOCKSTEP_SEED'] ?? Date.now() % 0x7fff_ffff);
-const A_TREE = 2500;
+const A_TREE = 2000;
 
 async function operate(kind: FileSystem, count: number): Promise<void> {
   using image = new Image(kind, 3072);
