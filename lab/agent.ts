@@ -31,6 +31,7 @@ export async function startAgent(lab: Lab, host: LabHost): Promise<void> {
     ...['--server', serverUrl(lab), '--join-token-file', joinTokenFile],
     ...['--listen', '0.0.0.0:5005', '--advertise', `${host.address}:5005`, '--name', host.name],
     ...['--data-dir', '/var/lib/cargo', '--docker', 'unix:///var/run/docker.sock'],
+    ...['--hydrator-launcher', '/opt/cargo/lab/outside-agent'],
   ];
   await startService(lab, host, service, command, lab.faultPoints ? { [FAULT_POINTS]: hostFaultPoints } : {});
 }

@@ -109,6 +109,9 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
   };
   try {
     await listenOn(agentServer, listen);
+    for (const { id, target } of records.whole()) {
+      if (target !== null && target.lazy.length > 0 && !target.held) void wake(steps, parts.container, id, log);
+    }
     log.info({ hostId: identity.hostId, name, listen: formatAddress(listen) }, 'cargo-agent serves');
     await Promise.all([
       keepBeating({ server: () => connection.client, beat, onAnswer, onRefusal, log, signal }),
@@ -131,6 +134,15 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
 
 function heldIn(records: RecordStore): string[] {
   return records.whole().flatMap(({ id, target }) => (target?.held === true ? [id] : []));
+}
+
+/** What fails here is tried again by the step that waits for the data. */
+async function wake(steps: StepRunner, container: ContainerModule, id: string, log: Logger): Promise<void> {
+  try {
+    await steps.whenIdle(id, (context) => container.wake(context));
+  } catch (error) {
+    log.warn({ migration: id, err: error }, 'data that follows a container could not be protected');
+  }
 }
 
 /** What fails is tried again after the next heartbeat. */

@@ -10,6 +10,11 @@ export interface DataDir extends AsyncDisposable {
   readonly migrations: string;
 }
 
+/** Who the agent is, and whom it knows to be removed. */
+export function identityFiles(path: string): { identity: string; trust: string } {
+  return { identity: join(path, 'identity.json'), trust: join(path, 'trust.json') };
+}
+
 /** @throws CargoError BAD_REQUEST when another agent holds the directory */
 export async function openDataDir(path: string): Promise<DataDir> {
   const migrations = join(path, 'migrations');
@@ -18,8 +23,8 @@ export async function openDataDir(path: string): Promise<DataDir> {
   const lock = await open(join(path, 'lock'), 'w', 0o600);
   await holdAlone(lock, path);
   return {
-    identityFile: join(path, 'identity.json'),
-    trustFile: join(path, 'trust.json'),
+    identityFile: identityFiles(path).identity,
+    trustFile: identityFiles(path).trust,
     migrations,
     [Symbol.asyncDispose]: () => lock.close(),
   };

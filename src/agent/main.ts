@@ -6,7 +6,7 @@ import { createLog } from './log.ts';
 import { parseCommandLine } from './options.ts';
 import { ChangeLog, receiveRound, sendRound, verifyAtSource, verifyAtTarget } from './volume/index.ts';
 
-const { hold, docker, logLevel, ...options } = parseCommandLine(process.argv);
+const { hold, docker, logLevel, hydratorLauncher: launcher, ...options } = parseCommandLine(process.argv);
 const log = createLog(logLevel);
 
 const stop = new AbortController();
@@ -16,7 +16,7 @@ try {
   if (hold) await holdAtBoot(options.dataDir, log);
   else {
     const container = createContainerModule({
-      ...{ dockerSocket: docker.slice('unix://'.length), dataDir: options.dataDir, log },
+      ...{ dockerSocket: docker.slice('unix://'.length), dataDir: options.dataDir, launcher, log },
     });
     const followChanges = (path: string): ChangeLog => ChangeLog.start(path);
     const auditChanges = process.env['CARGO_AUDIT_CHANGES'] === '1';

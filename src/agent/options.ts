@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { CargoError } from '../api/cargo-error.ts';
@@ -17,6 +18,7 @@ export type CommandLine = {
   dataDir: string;
   docker: string;
   name: string;
+  hydratorLauncher: string[];
   logLevel: (typeof levels)[number];
 };
 
@@ -42,6 +44,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     .addOption(
       new Option('--name <name>', 'name of the host').default(shortHostName(), 'host name').argParser(hostName),
     )
+    .addOption(
+      new Option('--hydrator-launcher <command>', 'puts a process into a cgroup that outlives the agent’s')
+        .default(defaultLauncher(), 'systemd-run --scope where systemd runs')
+        .argParser((text: string) => text.split(' ').filter((word) => word !== '')),
+    )
     .addOption(new Option('--log-level <level>', 'of the JSON lines on standard error').choices(levels).default('info'))
     .configureOutput({ outputError: (text, write) => write(`cargo-agent: ${text}`) })
     .exitOverride((end) => process.exit(end.exitCode === 0 ? 0 : 2));
@@ -53,6 +60,11 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
     command.error("error: required option '--server <url>' not specified");
   }
   return { ...options, hold: word === 'hold' };
+}
+
+/** systemd ends what is in the cgroup of a service with it. */
+function defaultLauncher(): string[] {
+  return existsSync('/run/systemd/system') ? ['systemd-run', '--scope', '--quiet', '--collect'] : [];
 }
 
 function shortHostName(): string {

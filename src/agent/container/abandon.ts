@@ -10,9 +10,11 @@ import { unprotectTree } from '../volume/index.ts';
 import { moveBaseOut } from './bases.ts';
 import { exists } from './host-paths.ts';
 import { hasWritten, keepCopy, keptName } from './kept-copy.ts';
+import type { LazyMounts } from './lazy-mounts.ts';
 import { removeNetworks } from './networks.ts';
 import { type Target, targetOf, updateTarget } from './records.ts';
 import { refuse } from './refuse.ts';
+import { shutDown } from './shut-down.ts';
 import { places, temporaryName } from './stage.ts';
 import { setStagedAside, volumeAt } from './staged-base.ts';
 
@@ -24,12 +26,19 @@ import { setStagedAside, volumeAt } from './staged-base.ts';
  */
 export async function abandon(
   engine: Engine,
+  lazy: LazyMounts,
   context: StepContext,
   { keepStaged }: StepInput<'abandon'>,
 ): Promise<StepOutput<'abandon'>> {
   await refuse(engine, context);
   const container = await stagedContainer(engine, context, targetOf(context));
-  const keptAs = container === null ? null : await decideToKeep(context, container);
+  // A copy that is not whole is of no use to anybody.
+  const isWhole = targetOf(context).lazy.length === 0;
+  const keptAs = container === null || !isWhole ? null : await decideToKeep(context, container);
+  if (!isWhole) {
+    if (container !== null) await shutDown(engine, container.Id, context);
+    await lazy.drop(context);
+  }
   if (container === null || keptAs === null) {
     const bases = keepStaged === true ? await setStagedAside(context) : [];
     return { keptAs: null, bases, removed: await clearStaged(engine, context, bases) };

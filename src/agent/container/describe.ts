@@ -111,7 +111,8 @@ async function dataMount(engine: Engine, source: MountSource, index: number, sig
   const { kind, name, anonymous, destinations, readOnly } = source;
   const [labels, driverOpts] = [volume?.Labels ?? {}, volume?.Options ?? {}];
   const fingerprint = isFile && readOnly ? await fingerprintOf(path) : null;
-  return { index, kind, name, anonymous, path, isFile, destinations, readOnly, labels, driverOpts, fingerprint };
+  const place = { index, kind, name, anonymous, path, isFile, destinations, readOnly };
+  return { ...place, labels, driverOpts, fingerprint, strategy: 'precopy' };
 }
 
 /** How much there is, or why it can't be copied. */

@@ -2,6 +2,7 @@ import type { Engine } from '../docker/index.ts';
 import type { MigrationRecord } from '../migrations/record.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { closeGate, notAside, openGate } from './gate.ts';
+import type { LazyMounts } from './lazy-mounts.ts';
 import { targetOf, updateTarget } from './records.ts';
 
 /** Whether a container arrived here by a migration that isn't over: it may have been given up without this host's knowing. */
@@ -30,11 +31,12 @@ export async function hold(
  * The server's word has come: the gate opens, and the container starts if Docker, or somebody, tried to start it
  * meanwhile. Docker notes such a failure with the container, so its own rules (restart policy, stopped by hand) decide.
  */
-export async function letGo(engine: Engine, context: StepContext): Promise<void> {
+export async function letGo(engine: Engine, lazy: LazyMounts, context: StepContext): Promise<void> {
   const { held, gate, permit, containerId } = targetOf(context);
   if (!held || permit !== 'used' || containerId === null) return;
   const inspect = await engine.findContainer(containerId, context.signal);
   if (inspect === null) return updateTarget(context, () => ({ held: false }));
+  await lazy.protect(context);
   await openGate(gate);
   const wanted = !inspect.State.Running && inspect.State.Error !== '';
   if (wanted) await engine.start(containerId, context.signal);

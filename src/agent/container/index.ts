@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
+import { identityFiles } from '../data-dir.ts';
 import { Engine } from '../docker/index.ts';
 import { exportImage, ImageLoads } from '../image/index.ts';
 import { measureTree } from '../volume/index.ts';
@@ -10,6 +11,7 @@ import { fence } from './fence.ts';
 import { finish } from './finish.ts';
 import { freeze } from './freeze.ts';
 import { letGo } from './hold.ts';
+import { LazyMounts } from './lazy-mounts.ts';
 import type { ContainerModule } from './module.ts';
 import { preflight } from './preflight.ts';
 import { refuse } from './refuse.ts';
@@ -23,10 +25,13 @@ import { thaw } from './thaw.ts';
 export function createContainerModule(options: {
   dockerSocket: string;
   dataDir: string;
+  /** A command that takes a process out of the agent's cgroup. */
+  launcher?: readonly string[];
   log: Logger;
 }): ContainerModule {
-  const { dockerSocket, dataDir, log } = options;
+  const { dockerSocket, dataDir, launcher = [], log } = options;
   const engine = new Engine(dockerSocket);
+  const lazy = new LazyMounts(engine, launcher, identityFiles(dataDir));
   const loads = new ImageLoads(join(dataDir, 'image-loads.json'));
   return {
     handlers: {
@@ -35,13 +40,20 @@ export function createContainerModule(options: {
       thaw: (context) => thaw(engine, context),
       release: (context, input) => release(engine, context, input),
       stage: (context, input) => stage(engine, loads, context, input),
-      start: (context, input) => start(engine, context, input),
+      arm: (context, input) => lazy.arm(context, input),
+      start: async (context, input) => {
+        await lazy.protect(context);
+        return start(engine, context, input);
+      },
+      hydrate: (context) => lazy.hydrate(context),
       refuse: (context) => refuse(engine, context),
-      abandon: (context, input) => abandon(engine, context, input),
-      fence: (context, input) => fence(engine, context, input),
+      abandon: (context, input) => abandon(engine, lazy, context, input),
+      fence: (context, input) => fence(engine, lazy, context, input),
       finish: (context) => finish(engine, context),
     },
-    letGo: (context) => letGo(engine, context),
+    letGo: (context) => letGo(engine, lazy, context),
+    wake: (context) => lazy.wake(context),
+    controlHydration: (context, control) => lazy.control(context, control),
     describe: (container, signal) => describe(engine, measureTree, container, signal),
     preflight: (request, signal) => preflight(engine, measureTree, request, signal),
     containers: (signal) => engine.summaries(signal),

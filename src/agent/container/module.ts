@@ -1,5 +1,5 @@
 import type { Readable } from 'node:stream';
-import type { DescribeResponse, PreflightRequest, PreflightResponse } from '../../api/agent-steps.ts';
+import type { DescribeResponse, HydrationControl, PreflightRequest, PreflightResponse } from '../../api/agent-steps.ts';
 import type { ContainerDefinition } from '../../api/container-definition.ts';
 import type { ContainerSummary } from '../../api/host.ts';
 import type { StepContext, StepHandlers } from '../migrations/step-context.ts';
@@ -13,6 +13,10 @@ export interface ContainerModule {
   readonly handlers: Omit<StepHandlers, 'copy' | 'verify'>;
   /** A container that was held at boot may run: the server says that this host is its home. */
   letGo(context: StepContext): Promise<void>;
+  /** When the agent starts: what data still follows is protected again, and the container that waits for it started. */
+  wake(context: StepContext): Promise<void>;
+  /** @throws CargoError WRONG_PHASE when no data follows any more */
+  controlHydration(context: StepContext, control: HydrationControl): Promise<void>;
   /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */
   describe(container: string, signal: AbortSignal): Promise<DescribeResponse>;
   preflight(request: PreflightRequest, signal: AbortSignal): Promise<PreflightResponse>;

@@ -1,8 +1,11 @@
+import { join } from 'node:path';
 import type { PreflightRequest, PreflightResponse } from '../../api/agent-steps.ts';
+import { CargoError } from '../../api/cargo-error.ts';
 import type { Base, ContainerDefinition, DataMount } from '../../api/container-definition.ts';
 import type { Finding } from '../../api/plan.ts';
 import type { Engine, EngineInfo } from '../docker/index.ts';
 import { findSameImage } from '../image/index.ts';
+import { probe } from '../lazy/index.ts';
 import { attachmentBlocker } from './attached.ts';
 import { matchingBase } from './bases.ts';
 import { claimsOn, claimText } from './claims.ts';
@@ -50,7 +53,27 @@ export async function preflight(
   findings.push(...(await claimFindings(engine, request, sameFiles, signal)));
   findings.push(...(await otherPlaceFindings(engine, definition, signal)));
   findings.push(...(await diskFindings(needs)));
-  return { findings: uniqueFindings(findings), imagePresent, sameFiles };
+  const lazy = lazyAnswers(definition, info.DockerRootDir);
+  return { findings: uniqueFindings(findings), imagePresent, sameFiles, lazy };
+}
+
+/** Whether the content of each volume may follow its container to this host. */
+function lazyAnswers({ mounts }: ContainerDefinition, dockerRoot: string): PreflightResponse['lazy'] {
+  const volumes = mounts.filter(({ kind }) => kind === 'volume');
+  const reason = volumes.length === 0 ? null : reasonAgainstLazy(join(dockerRoot, 'volumes'));
+  return volumes.map(({ index, driverOpts }) => ({
+    index,
+    reason: Object.keys(driverOpts).length > 0 ? 'Docker mounts a volume with options by itself' : reason,
+  }));
+}
+
+function reasonAgainstLazy(path: string): string | null {
+  try {
+    probe(path, 0);
+    return null;
+  } catch (thrown) {
+    return CargoError.from(thrown).message;
+  }
 }
 
 /** What Cargo left here and somebody else has put to use since. */

@@ -20,6 +20,7 @@ export const emptyTarget: Target = {
   loadedImages: [],
   usedBases: [],
   gate: [],
+  lazy: [],
   held: false,
   keptAs: null,
   mountPaths: [],

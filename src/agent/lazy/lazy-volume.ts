@@ -59,6 +59,12 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
   }
 }
 
+/** Whether a volume is beyond its staging, which can't be repeated then. */
+export async function hasBegun(stateDir: string): Promise<boolean> {
+  const record = await readRecord(stateDir);
+  return record !== null && record.phase !== 'staged';
+}
+
 /**
  * Starts the volume's hydrator and returns when the tree may be used; also after a hydrator was lost, and after a boot.
  * `launcher`: a command that takes a process out of the caller's cgroup, as `systemd-run --scope --quiet --collect` does.
@@ -125,7 +131,7 @@ export async function finishVolume(stateDir: string, signal: AbortSignal): Promi
   while (true) {
     const { phase, reason, path } = await expectRecord(stateDir);
     if (phase === 'finished' && isIdle(stateDir)) return;
-    if (phase === 'suspect') throw new CargoError('MIGRATION_FAILED', `${path} is suspect: ${reason}`);
+    if (phase === 'suspect') throw new CargoError('SUSPECT', `${path} is suspect: ${reason}`);
     await delay(POLL_MS, undefined, { signal });
   }
 }

@@ -4,6 +4,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { CargoError } from '../../api/cargo-error.ts';
 import { version } from '../../version.ts';
 import { receiveRound } from '../volume/index.ts';
+import { CONTENT_LIMIT } from './content-limit.ts';
 import {
   armVolume,
   controlVolume,
@@ -16,7 +17,6 @@ import {
 import { connectTo, SourceAddress } from './source-address.ts';
 import { SourceServer } from './source-server.ts';
 
-const CONTENT_LIMIT = 65_536;
 const state = ['--state <dir>', 'of this volume, on this host'] as const;
 
 const program = new Command('cargo-lazy')

@@ -65,5 +65,5 @@ const lostReason =
   'All processes that protected it ended while content was missing: since then processes may have read zeros in place of it.';
 
 function suspect({ path, reason }: VolumeRecord): CargoError {
-  return new CargoError('MIGRATION_FAILED', `${path} is suspect: ${reason}`);
+  return new CargoError('SUSPECT', `${path} is suspect: ${reason}`);
 }

@@ -51,7 +51,10 @@ export async function writeRecord(stateDir: string, record: VolumeRecord): Promi
   await replaceDurably(path(stateDir), JSON.stringify(VolumeRecord.parse(record)));
 }
 
-/** Changes with every boot of the machine. */
+/** Changes with every boot of the machine, and of a container that has an init of its own: its mounts are gone then. */
 export function bootId(): string {
-  return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
+  const startedAt = readFileSync('/proc/1/stat', 'latin1')
+    .replace(/^.*\) /s, '')
+    .split(' ')[19];
+  return `${readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim()}:${startedAt}`;
 }

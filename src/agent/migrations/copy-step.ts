@@ -6,6 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { DataMount } from '../../api/container-definition.ts';
+import { CONTENT_LIMIT } from '../lazy/content-limit.ts';
 import type { StepContext, StepHandler } from './step-context.ts';
 import type { ReceiveRound, RoundProgress, RoundStats } from './volume-rounds.ts';
 
@@ -71,7 +72,16 @@ async function copyOnce(
   const { round, final, bwlimit } = input;
   const stateDir = join(directory, `mount-${mount.index}`);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const connection = await context.source().openRound({ mountIndex: mount.index, round, final, bwlimit }, signal);
+  const connection = await context.source().openRound(
+    {
+      mountIndex: mount.index,
+      round,
+      final,
+      bwlimit,
+      contentLimit: mount.strategy === 'lazy' ? CONTENT_LIMIT : null,
+    },
+    signal,
+  );
   try {
     const result = await receive({
       ...connection,

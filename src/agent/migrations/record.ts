@@ -60,6 +60,10 @@ export const TargetState = z.object({
     .array(z.object({ from: z.string(), to: z.string() }))
     .default([])
     .describe('What keeps the staged container from being started; closed again at boot until the server is heard.'),
+  lazy: z
+    .array(z.object({ index: z.int(), suspect: z.boolean() }))
+    .default([])
+    .describe('Mounts whose content follows: written before anything is done about it, gone when all is here.'),
   held: z.boolean().default(false).describe('The gate was closed at boot: only the server’s word opens it.'),
   keptAs: z.string().nullable().default(null).describe('Name of the copy that was fenced off here.'),
   mountPaths: z.array(z.object({ index: z.int(), path: z.string() })).describe('Where each data mount is here.'),

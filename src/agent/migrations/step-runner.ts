@@ -19,7 +19,7 @@ const UNINTERRUPTED: StepName = 'start';
 /** Steps that end whatever else runs for their migration. */
 const overriding: ReadonlySet<StepName> = new Set(['refuse', 'abandon', 'thaw', 'fence']);
 /** Steps that only go on with what an earlier one recorded; all others mean something on a host that recorded nothing. */
-const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'start', 'verify']);
+const needRecord: ReadonlySet<StepName> = new Set(['freeze', 'copy', 'arm', 'start', 'hydrate', 'verify']);
 const END_LIMIT_MS = 50_000;
 /** Longer than any start is waited for. */
 const START_LIMIT_MS = 20 * 60_000;
@@ -108,6 +108,13 @@ export class StepRunner {
       const log = this.#options.log.child({ migration: id });
       await work(this.#context(id, () => undefined, this.#shutdown.signal, log));
     });
+  }
+
+  /** Does work of the agent's own for a migration beside whatever step of it runs. @throws CargoError MIGRATION_NOT_FOUND */
+  async beside(id: string, work: (context: StepContext) => Promise<void>): Promise<void> {
+    this.#options.records.get(id);
+    const log = this.#options.log.child({ migration: id });
+    await work(this.#context(id, () => undefined, this.#shutdown.signal, log));
   }
 
   /** Drops all that is known of a migration that is over. @throws CargoError WRONG_PHASE while it isn't */

@@ -1,6 +1,6 @@
 import { machine, release } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { abilities, type ContainerSummary, type Heartbeat, type HostFacts } from '../../api/host.ts';
+import { abilities, type ContainerSummary, type Heartbeat, type HostFacts, LAZY } from '../../api/host.ts';
 import { version } from '../../version.ts';
 import type { ContainerModule, DockerFacts } from '../container/module.ts';
 import type { AdvertisedAddress } from './advertised-address.ts';
@@ -30,7 +30,7 @@ export class HostView {
   constructor(
     docker: Docker,
     address: AdvertisedAddress,
-    can: readonly string[] = abilities,
+    can: readonly string[] = [...abilities, LAZY],
     held: () => string[] = () => [],
   ) {
     this.#abilities = can;

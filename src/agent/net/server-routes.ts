@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
-import { DescribeRequest, PreflightRequest, StepCommand } from '../../api/agent-steps.ts';
+import { DescribeRequest, HydrationControl, PreflightRequest, StepCommand } from '../../api/agent-steps.ts';
 import type { AgentServer, AgentServerParts } from './agent-server-parts.ts';
 import { onlyServer, whileConnected } from './caller.ts';
 
@@ -38,6 +38,12 @@ export function addServerRoutes(
     routes.get('/v1/migrations/:id/steps/:key', (request, reply) => {
       const { id, key } = StepParams.parse(request.params);
       return steps.wait(id, key, WaitQuery.parse(request.query).waitMs, whileConnected(reply));
+    });
+    routes.put('/v1/migrations/:id/hydration', async (request, reply) => {
+      const { id } = MigrationParams.parse(request.params);
+      const control = HydrationControl.parse(request.body);
+      await steps.beside(id, (context) => container.controlHydration(context, control));
+      return reply.status(204).send();
     });
     routes.delete('/v1/migrations/:id', async (request, reply) => {
       await steps.forget(MigrationParams.parse(request.params).id);

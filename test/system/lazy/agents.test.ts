@@ -40,6 +40,7 @@ const strangerId = '33333333-3333-4333-8333-333333333333';
 const unused = () => Promise.reject(new Error('not asked for'));
 const container: ContainerModule = {
   ...{ handlers: quietHandlers, letGo: async () => undefined, describe: unused, preflight: unused },
+  ...{ wake: async () => undefined, controlHydration: async () => undefined },
   ...{ containers: async () => [], dockerFacts: async () => null, exportImage: unused },
 };
 const frozen = {
@@ -62,7 +63,7 @@ async function sourceAgent(directory: string) {
   const mount = {
     ...({ index: 0, kind: 'volume', name: 'db', anonymous: false, isFile: false, readOnly: false } as const),
     ...{ path: join(directory, 'source'), destinations: ['/data'], labels: {}, driverOpts: {} },
-    ...{ files: 1, bytes: 1, fingerprint: null },
+    ...{ files: 1, bytes: 1, fingerprint: null, strategy: 'lazy' as const },
   };
   const noImage = { id: 'i', reference: 'i', referenceIsCurrent: true, layers: [], bytes: 1, architecture: '', os: '' };
   const definition = {

@@ -18,6 +18,7 @@ function mount(index: number, name: string, isFile = false): DataMount {
   return {
     ...{ index, kind: isFile ? 'bind' : 'volume', name, anonymous: false, path: `/source/${name}`, isFile },
     ...{ destinations: [], readOnly: false, labels: {}, driverOpts: {}, files: 10, bytes: 1_000, fingerprint: null },
+    strategy: 'precopy',
   };
 }
 
@@ -39,6 +40,7 @@ function staged(mounts: DataMount[]): MigrationRecord {
     target: {
       ...{ permit: 'unused', containerId: 'c', restartPolicy: null, createdVolumes: [], createdNetworks: [] },
       ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], gate: [], held: false, keptAs: null },
+      lazy: [],
       mountPaths: mounts.map(({ index, name }) => ({ index, path: `/target/${name}` })),
     },
   };

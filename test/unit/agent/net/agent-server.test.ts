@@ -38,6 +38,8 @@ const noContent = { files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0
 const container: ContainerModule = {
   handlers: quietHandlers,
   letGo: async () => undefined,
+  wake: async () => undefined,
+  controlHydration: async () => undefined,
   describe: () => Promise.reject(new Error('not asked for')),
   preflight: () => Promise.reject(new Error('not asked for')),
   containers: async () => [],
@@ -47,6 +49,7 @@ const container: ContainerModule = {
 
 const mount = {
   ...({ index: 0, kind: 'volume', name: 'db', anonymous: false, path: '/volumes/db/_data', isFile: false } as const),
+  strategy: 'precopy' as const,
   ...{ destinations: ['/data'], readOnly: false, labels: {}, driverOpts: {}, files: 1, bytes: 1, fingerprint: null },
 };
 const definition: MigrationRecord['definition'] = {

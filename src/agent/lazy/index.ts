@@ -1,0 +1,12 @@
+export {
+  armVolume,
+  controlVolume,
+  dropVolume,
+  finishVolume,
+  forgetVolume,
+  hasBegun,
+  stageVolume,
+  volumeStatus,
+} from './lazy-volume.ts';
+export { probe } from './probe.ts';
+export type { LazyStatus } from './status.ts';
