@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Base, ContainerDefinition } from './container-definition.ts';
-import { Failure, Verification } from './migration.ts';
+import { Failure, Verification, VolumeHydration } from './migration.ts';
 import { Finding } from './plan.ts';
 
 /** `POST /v1/describe` of an agent: what a container is and what keeps it from moving. Changes nothing. */
@@ -17,6 +17,10 @@ export type PreflightRequest = z.infer<typeof PreflightRequest>;
 export const PreflightResponse = z.object({
   findings: z.array(Finding),
   imagePresent: z.boolean(),
+  lazy: z
+    .array(z.object({ index: z.int(), reason: z.string().nullable() }))
+    .default([])
+    .describe('Of each volume: null where its content may follow the running container, or why not.'),
   sameFiles: z.array(z.int()).default([]).describe('Indexes of mounts that are the same file here: nothing is copied.'),
 });
 export type PreflightResponse = z.infer<typeof PreflightResponse>;
@@ -79,6 +83,17 @@ export const agentSteps = {
       totalBytes: z.number().describe('Bytes of content of all trees at the end of the round.'),
     }),
   },
+  /**
+   * Target: protects what is still missing of the lazy mounts, so that the container may be started: from now on an
+   * access waits for its content. Sent again after a boot or a lost hydrator it takes up where it was.
+   */
+  arm: {
+    side: 'target',
+    input: z.object({ bwlimit: z.number().positive().nullable(), paused: z.boolean() }),
+    output: z.object({ files: z.int().describe('That wait for their content.') }),
+  },
+  /** Target: ends when all content is here and nothing of the protection is left. */
+  hydrate: { side: 'target', input: z.object({}), output: z.object({ files: z.int() }) },
   /** Target: uses the one permit to start; waits until it runs (and is healthy), then puts the restart policy back. */
   start: {
     side: 'target',
@@ -152,6 +167,7 @@ export const StepProgress = z.object({
   filesTotal: z.int(),
   bytesDone: z.number(),
   bytesTotal: z.number(),
+  hydration: z.array(VolumeHydration).optional(),
 });
 export type StepProgress = z.infer<typeof StepProgress>;
 
@@ -164,6 +180,10 @@ export const StepReport = z.object({
   error: Failure.nullable(),
 });
 export type StepReport = z.infer<typeof StepReport>;
+
+/** `PUT /v1/migrations/<id>/hydration` of the target's agent, while its data follows. */
+export const HydrationControl = z.object({ bwlimit: z.number().positive().nullable(), paused: z.boolean() });
+export type HydrationControl = z.infer<typeof HydrationControl>;
 
 /** `POST /v1/migrations/<id>/image` of the source's agent, by the target's: a `docker load` tar without the layers named. */
 export const ImageRequest = z.object({

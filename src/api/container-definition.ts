@@ -1,5 +1,8 @@
 import { z } from 'zod';
 
+export const Strategy = z.enum(['precopy', 'lazy']);
+export type Strategy = z.infer<typeof Strategy>;
+
 /** One tree of data that travels with the container. The index names it in the transfer protocol. */
 export const DataMount = z.object({
   index: z.int().min(0),
@@ -19,6 +22,7 @@ export const DataMount = z.object({
     .nullable()
     .default(null)
     .describe('Of a small bind-mounted file that the container only reads: owner, mode and content as one hash.'),
+  strategy: Strategy.default('precopy').describe('lazy: content of large files follows when the container runs.'),
 });
 export type DataMount = z.infer<typeof DataMount>;
 

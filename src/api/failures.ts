@@ -42,6 +42,7 @@ export const failures = {
   PROTOCOL_ERROR: { httpStatus: 502, exitCode: 10, retry: false },
   DISK_FULL: { httpStatus: 507, exitCode: 8, retry: false },
   CONTAINER_UNHEALTHY: { httpStatus: 500, exitCode: 8, retry: false },
+  SUSPECT: { httpStatus: 500, exitCode: 10, retry: false },
   MIGRATION_FAILED: { httpStatus: 500, exitCode: 8, retry: false },
   CANCELLED: { httpStatus: 409, exitCode: 8, retry: false },
   TIMED_OUT: { httpStatus: 504, exitCode: 9, retry: true },

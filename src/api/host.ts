@@ -3,6 +3,9 @@ import { z } from 'zod';
 /** What an agent of this version can do; server and peers check names, never versions. */
 export const abilities = ['precopy', 'sealed-frames', 'image-transfer', 'gate-volumes'] as const;
 
+/** What a host has besides whose kernel has pre-content events (Linux 6.14), and whose agent knows how to use them. */
+export const LAZY = 'lazy';
+
 export const HostId = z.uuid().describe('Made at the first start of the agent, kept for its life.');
 export const HostName = z
   .string()

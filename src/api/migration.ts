@@ -1,10 +1,12 @@
 import { z } from 'zod';
+import { Strategy } from './container-definition.ts';
 import { Finding, Plan } from './plan.ts';
 
 export const phases = [
   'planned',
   'staging',
   'switching',
+  'hydrating',
   'copied',
   'completed',
   'rolled-back',
@@ -15,14 +17,15 @@ export const Phase = z.enum(phases);
 export type Phase = z.infer<typeof Phase>;
 
 /**
- * Every legal move of a migration. From `copied` on the container runs at the target and owns its data there: no move
+ * Every legal move of a migration. From `hydrating` on the container runs at the target and owns its data there: no move
  * leads back to the source but `recovered`, an operator's word that one side is lost for good. `failed` is for what went
  * wrong before anything was touched.
  */
 export const moves = {
   planned: ['staging', 'failed'],
   staging: ['switching', 'rolled-back'],
-  switching: ['copied', 'rolled-back', 'recovered'],
+  switching: ['hydrating', 'copied', 'rolled-back', 'recovered'],
+  hydrating: ['copied', 'recovered'],
   copied: ['completed', 'recovered'],
   completed: [],
   'rolled-back': [],
@@ -35,14 +38,13 @@ export function isMove(from: Phase, to: Phase): boolean {
 }
 
 /** Phases in which the server still has work to do by itself. */
-export const openPhases: readonly Phase[] = ['planned', 'staging', 'switching'];
+export const openPhases: readonly Phase[] = ['planned', 'staging', 'switching', 'hydrating'];
+/** Phases that may still lead back to the source. */
+export const undecidedPhases: readonly Phase[] = ['planned', 'staging', 'switching'];
 /** Phases that hold the container: no second migration of it may begin. */
 export const busyPhases: readonly Phase[] = [...openPhases, 'copied'];
 /** Phases in which the container runs at the target. */
-export const runningAtTarget: readonly Phase[] = ['copied', 'completed'];
-
-export const Strategy = z.enum(['precopy', 'lazy']);
-export type Strategy = z.infer<typeof Strategy>;
+export const runningAtTarget: readonly Phase[] = ['hydrating', 'copied', 'completed'];
 
 /** total: what is to be copied; local: at the target; verified: local with its checksum compared. */
 export const Amount = z.object({ total: z.number(), local: z.number(), verified: z.number() });
@@ -82,6 +84,23 @@ export const Verification = z.object({
 });
 export type Verification = z.infer<typeof Verification>;
 
+/** How the data of one volume does that follows its running container. */
+export const VolumeHydration = z.object({
+  name: z.string(),
+  files: z.int().describe('Files that were to follow.'),
+  filesMissing: z.int(),
+  bytesMissing: z.number(),
+  bytesFetched: z.number().describe('Since its hydrator started.'),
+  waiting: z.int().describe('Accesses that wait for their content right now.'),
+  waits: z.int().describe('Accesses that had to wait.'),
+  denied: z.int().describe('Accesses that were answered with EIO.'),
+  p50Ms: z.number().nullable().describe('Median of the waits.'),
+  p99Ms: z.number().nullable(),
+  sourceAway: z.string().nullable().describe('Why the source can’t be reached, while it can’t.'),
+  trouble: z.array(z.string()).describe('What keeps files from becoming complete.'),
+});
+export type VolumeHydration = z.infer<typeof VolumeHydration>;
+
 export const Side = z.enum(['source', 'target']);
 export type Side = z.infer<typeof Side>;
 
@@ -110,6 +129,8 @@ export const Migration = z.object({
   strategy: Strategy,
   rootfs: z.boolean(),
   bwlimit: z.number().nullable().describe('Bytes per second.'),
+  paused: z.boolean().default(false).describe('The background copy rests; what the container touches still comes.'),
+  hydration: z.array(VolumeHydration).default([]).describe('In phase hydrating, as last heard.'),
   activity: z.string().describe('What is being done right now, for people.'),
   files: Amount,
   bytes: Amount,
@@ -156,6 +177,13 @@ export const OriginalMigrateRequest = z.strictObject({
   rootfs: z.boolean().default(false),
   force: z.boolean().default(false).describe('Move it even if it does not stop by itself and has to be killed.'),
 });
+
+/** Body of `PATCH /v1/migrations/<id>`: takes effect at once where data follows, with the next round before that. */
+export const ControlOptions = z.strictObject({
+  bwlimit: z.number().positive().nullable().optional().describe('Bytes per second; null: no limit.'),
+  paused: z.boolean().optional(),
+});
+export type ControlOptions = z.infer<typeof ControlOptions>;
 
 export const FailoverOptions = z.strictObject({
   cleanup: z.boolean().default(false).describe('Remove the source container and its volumes.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { Strategy } from './container-definition.ts';
 
 /** One thing that the pre-flight found. A blocker stops a migration before anything is touched. */
 export const Finding = z.object({
@@ -15,13 +16,16 @@ export const PlanMount = z.object({
   name: z.string().describe('Volume name, or host path of a bind mount.'),
   files: z.int(),
   bytes: z.number(),
+  strategy: Strategy,
+  reason: z.string().nullable().describe('Why it is copied before the container starts at the target.'),
 });
+export type PlanMount = z.infer<typeof PlanMount>;
 
 export const Plan = z.object({
   container: z.string(),
   source: z.string(),
   target: z.string(),
-  strategy: z.enum(['precopy', 'lazy']),
+  strategy: Strategy.describe('lazy where at least one mount is.'),
   image: z.object({ reference: z.string(), bytes: z.number(), presentAtTarget: z.boolean() }),
   mounts: z.array(PlanMount),
   findings: z.array(Finding),

@@ -1,7 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type Migration, openPhases, phases } from '../api/migration.ts';
+import { HydrationMetrics } from './hydration-metrics.ts';
 import type { Hosts } from './migrations/ports.ts';
 import type { MigrationService } from './migrations/service.ts';
+
+/** `fetched`: on demand and in the background, by the hydrator that runs. */
+type Counted = { inRounds: number; fetched: number };
 
 export type MetricsParts = { hosts: Hosts; migrations: MigrationService; certificateEnd: () => Date };
 
@@ -11,8 +15,10 @@ export class Metrics {
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
   readonly #bytes: Counter;
   readonly #downtime: Histogram;
+  readonly #hydration: HydrationMetrics;
+  readonly #migrations: MigrationService;
   /** Bytes of each open migration that are counted already. */
-  readonly #counted = new Map<string, number>();
+  readonly #counted = new Map<string, Counted>();
 
   constructor(parts: MetricsParts, until: AbortSignal) {
     const { hosts, migrations } = parts;
@@ -21,6 +27,8 @@ export class Metrics {
     addHostGauge(registers, hosts);
     addMigrationGauge(registers, migrations);
     addCertificateGauges(registers, parts);
+    this.#hydration = new HydrationMetrics(registers);
+    this.#migrations = migrations;
     this.#requests = new Histogram({
       name: 'cargo_http_request_duration_seconds',
       help: 'Time to answer requests of the REST API.',
@@ -42,7 +50,8 @@ export class Metrics {
     return this.#registry.contentType;
   }
 
-  text(): Promise<string> {
+  async text(): Promise<string> {
+    this.#hydration.set(await this.#migrations.list({ phase: 'hydrating' }));
     return this.#registry.metrics();
   }
 
@@ -51,13 +60,20 @@ export class Metrics {
     this.#requests.observe({ method, route, status: String(status) }, request.seconds);
   }
 
-  #see({ id, phase, rounds, downtimeMs }: Migration): void {
+  #see({ id, phase, rounds, hydration, downtimeMs }: Migration): void {
     const open = openPhases.includes(phase);
     const before = this.#counted.get(id);
     if (!open && before === undefined) return;
-    const bytes = rounds.reduce((sum, round) => sum + round.bytes, 0);
-    this.#bytes.inc(Math.max(0, bytes - (before ?? 0)));
-    if (open) this.#counted.set(id, bytes);
+    const { inRounds, fetched } = before ?? { inRounds: 0, fetched: 0 };
+    const now = {
+      inRounds: rounds.reduce((sum, round) => sum + round.bytes, 0),
+      // a change that says nothing of the hydration
+      fetched: hydration.length === 0 ? fetched : hydration.reduce((sum, volume) => sum + volume.bytesFetched, 0),
+    };
+    // a hydrator that was replaced counts from 0 again
+    const more = now.fetched < fetched ? now.fetched : now.fetched - fetched;
+    this.#bytes.inc(Math.max(0, now.inRounds - inRounds) + more);
+    if (open) this.#counted.set(id, now);
     else this.#counted.delete(id);
     if (phase === 'copied' && downtimeMs !== null) this.#downtime.observe(downtimeMs / 1000);
   }

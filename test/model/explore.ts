@@ -1,6 +1,17 @@
-import { openPhases, runningAtTarget } from '../../src/api/migration.ts';
+import { runningAtTarget, undecidedPhases } from '../../src/api/migration.ts';
 import { learn, move, waitsFor } from './server.ts';
-import { act, firstWorld, type Protections, receive, type Side, type Step, sideOf, type World } from './world.ts';
+import {
+  act,
+  armed,
+  firstWorld,
+  isStartable,
+  type Protections,
+  receive,
+  type Side,
+  type Step,
+  sideOf,
+  type World,
+} from './world.ts';
 
 type Name = 'source' | 'target';
 /** `fault`: what nobody may count on when a way forward is looked for. */
@@ -9,6 +20,8 @@ type Edge = { label: string; world: World; fault: boolean };
 export type Explored = {
   states: number;
   twoRunners: string[] | null;
+  /** A container that runs and may read what is not its data. */
+  wrongData: string[] | null;
   stuck: string[] | null;
   moves: Set<string>;
 };
@@ -41,7 +54,7 @@ function serverEdges(world: World): Edge[] {
   if (world.recovery === 'source' && world.waiting === 'fence' && world.phase !== 'recovered' && !world.target.on) {
     add('server finds the target silent', { waiting: null });
   }
-  const impatient = world.waiting === 'stage' || world.waiting === 'freeze' || world.waiting === 'copy';
+  const impatient = ['stage', 'freeze', 'copy', 'arm'].includes(world.waiting ?? '');
   if (world.faults === 0) return found;
   const faults = world.faults - 1;
   if (impatient) add('server gives up waiting', { undoing: true, waiting: null, faults }, true);
@@ -67,11 +80,15 @@ function sideEdges(world: World, name: Name, rules: Protections): Edge[] {
   }
   for (const done of side.agent ? act(side, world, rules) : []) add(`goes on with ${side.doing}`, done);
   if (name === 'target' && side.held && side.agent && world.server && side.doing === null && isHomeAtTarget(world)) {
-    add('lets go', { ...side, held: false, gate: false, running: side.running || side.policy });
+    add('lets go', { ...side, ...armed(side), held: false, gate: false, running: side.running || side.policy });
+  }
+  const wakes = name === 'target' && side.follows === 'unprotected' && side.permit === 'used' && !side.held;
+  if (wakes && side.agent && side.doing === null && side.exists && !side.gate) {
+    add('protects what follows', { ...side, ...armed(side), running: side.running || side.policy });
   }
   if (side.agent && side.doing === null && !side.over && mayForget(world, name))
     add('forgets', { ...side, over: true });
-  if (side.exists && !side.gate && !side.running) add('docker start by hand', { ...side, running: true }, true);
+  if (isStartable(side, rules)) add('docker start by hand', { ...side, running: true }, true);
   if (world.faults === 0) return found;
   const faults = world.faults - 1;
   const idle = { agent: false, doing: null, doingEpoch: 0, at: 0 } as const;
@@ -87,7 +104,9 @@ function boot(side: Side, name: Name, rules: Protections): Side {
   const holds = rules.hold && name === 'target' && side.exists && !side.over;
   const gate = side.gate || holds;
   const held = side.held || (holds && side.permit === 'used');
-  return { ...side, on: true, agent: true, held, gate, running: side.exists && side.policy && !gate };
+  const follows = side.follows === 'nothing' ? 'nothing' : 'unprotected';
+  const booted: Side = { ...side, on: true, agent: true, held, gate, follows, running: false };
+  return { ...booted, running: side.policy && isStartable(booted, rules) };
 }
 
 function isHomeAtTarget({ recovery, phase }: World): boolean {
@@ -108,12 +127,13 @@ function operatorEdges(world: World): Edge[] {
     found.push({ label: `operator: ${label}`, world: { ...world, ...change }, fault });
   };
   if (!server || recovery !== 'none') return found;
-  if (openPhases.includes(phase) && phase !== 'planned' && !startSent && !undoing) {
+  if (undecidedPhases.includes(phase) && phase !== 'planned' && !startSent && !undoing) {
     add('cancel', { undoing: true, waiting: null });
   }
   if (phase === 'copied' && !completing && !failover) add('failover', { failover: true });
   const decided = { waiting: null, heard: [], epoch: world.epoch + 1 } as const;
-  const mayHaveStarted = (phase === 'switching' && startSent) || (phase === 'copied' && !completing && !failover);
+  const mayHaveStarted =
+    (phase === 'switching' && startSent) || phase === 'hydrating' || (phase === 'copied' && !completing && !failover);
   // The operator's word is true: the host is off. The driver's connections to it were ended before this was decided.
   const unsent = (name: Name) => world.sent.filter((command) => sideOf(command.split('/')[0] as Step) !== name);
   if (mayHaveStarted && !target.on) {
@@ -131,8 +151,16 @@ function isSettled(world: World): boolean {
   return isHomeAtTarget(world) ? world.target.running : world.source.running;
 }
 
-/** Breadth first over all states, then backwards from the settled ones over everything but faults. */
-export function explore(rules: Protections, faults: number, most: number): Explored {
+/**
+ * Breadth first over all states, then backwards from the settled ones over everything but faults. `goesOn`: two runners
+ * don't end the search, for it is wrong data that is looked for.
+ */
+export function explore(
+  rules: Protections,
+  faults: number,
+  most: number,
+  { lazy = false, goesOn = false } = {},
+): Explored {
   const ids = new Map<string, number>();
   const worlds: (World | null)[] = [];
   const from: { id: number; label: string }[] = [];
@@ -154,11 +182,14 @@ export function explore(rules: Protections, faults: number, most: number): Explo
     for (let at = id; at > 0; at = from[at]?.id ?? 0) path.unshift(from[at]?.label ?? '');
     return path;
   };
-  visit(firstWorld(faults), 0, '');
+  visit(firstWorld(faults, lazy), 0, '');
   for (let id = 0; id < worlds.length; id += 1) {
     const world = worlds[id];
     if (world === null || world === undefined) continue;
-    if (world.source.running && world.target.running) return { states: id, twoRunners: trace(id), stuck: null, moves };
+    const found = { states: id, twoRunners: null, wrongData: null, stuck: null, moves };
+    const areTwo = world.source.running && world.target.running;
+    if (areTwo && !goesOn) return { ...found, twoRunners: trace(id) };
+    if (world.target.running && world.target.follows === 'unprotected') return { ...found, wrongData: trace(id) };
     if (worlds.length > most) throw new Error(`more than ${most} states`);
     if (isSettled(world)) settled.push(id);
     for (const edge of edges(world, rules)) {
@@ -178,5 +209,5 @@ export function explore(rules: Protections, faults: number, most: number): Explo
     }
   }
   const stuck = good.indexOf(0);
-  return { states: worlds.length, twoRunners: null, stuck: stuck === -1 ? null : trace(stuck), moves };
+  return { states: worlds.length, twoRunners: null, wrongData: null, stuck: stuck === -1 ? null : trace(stuck), moves };
 }

@@ -13,11 +13,13 @@ export function waitsFor(world: World): Step | null {
   if (phase === 'rolled-back' || phase === 'failed' || phase === 'completed') return null;
   if (undoing && world.afterAll) return 'start';
   if (undoing) return startSent && !heard.includes('refuse') ? 'refuse' : 'thaw';
+  if (phase === 'hydrating') return 'hydrate';
   if (phase === 'copied') return completing ? 'release' : world.failover ? 'finish' : null;
   if (phase === 'planned' || phase === 'staging') return 'stage';
   if (startSent) return 'start';
   if (!heard.includes('freeze')) return 'freeze';
-  return whole ? 'start' : 'copy';
+  if (!whole) return 'copy';
+  return world.lazy && !heard.includes('arm') ? 'arm' : 'start';
 }
 
 export function move(world: World, phase: Phase): Pick<World, 'phase'> {
@@ -37,7 +39,8 @@ export function learn(world: World): World | null {
   if (outcome.state === 'done') return done(after, step);
   if (outcome.state === 'started') return { ...after, afterAll: true, epoch: world.epoch + 1 };
   if (world.undoing && step === 'start') return { ...after, afterAll: false, epoch: world.epoch + 1 };
-  if (step === 'stage' || step === 'freeze' || step === 'copy' || step === 'start') return { ...after, undoing: true };
+  if (step === 'stage' || step === 'freeze' || step === 'copy' || step === 'arm' || step === 'start')
+    return { ...after, undoing: true };
   return { ...after, epoch: world.epoch + 1 };
 }
 
@@ -48,7 +51,9 @@ function done(world: World, step: Step): World {
     case 'copy':
       return { ...world, whole: true };
     case 'start':
-      return { ...world, ...move(world, 'copied'), undoing: false, afterAll: false };
+      return { ...world, ...move(world, world.lazy ? 'hydrating' : 'copied'), undoing: false, afterAll: false };
+    case 'hydrate':
+      return { ...world, ...move(world, 'copied') };
     case 'thaw':
       if (world.recovery === 'source') {
         return { ...world, ...move(world, 'recovered'), undoing: false, fenced: world.heard.includes('fence') };
@@ -70,6 +75,7 @@ function done(world: World, step: Step): World {
         ? { ...world, fenced: true }
         : { ...world, ...move(world, 'completed'), completing: false };
     case 'freeze':
+    case 'arm':
     case 'refuse':
       return hear(world, step);
   }

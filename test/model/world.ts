@@ -7,7 +7,9 @@ export const modelled = [
   'stage',
   'freeze',
   'copy',
+  'arm',
   'start',
+  'hydrate',
   'refuse',
   'thaw',
   'abandon',
@@ -27,6 +29,8 @@ export type Protections = {
   killOnRefuse: boolean;
   checkAfterGate: boolean;
   overAfterThaw: boolean;
+  /** Data that follows is seen while it is protected only, by a mount that a boot takes away. */
+  cover: boolean;
 };
 
 /** How a step ended: not yet, done, failed, or failed for good because the target has started. */
@@ -48,6 +52,8 @@ export type Side = {
   permit: 'unused' | 'used' | 'refused';
   held: boolean;
   over: boolean;
+  /** What of its data is still at the source: nothing, unprotected, or protected so that an access waits for it. */
+  follows: 'nothing' | 'unprotected' | 'protected';
   outcomes: { readonly [S in Step]: Outcome };
   /** What the agent does; gone with the agent. */
   doing: Step | null;
@@ -56,6 +62,7 @@ export type Side = {
 };
 
 export type World = {
+  lazy: boolean;
   /** The server's record, durable: */
   phase: Phase;
   epoch: number;
@@ -82,16 +89,16 @@ export type World = {
   faults: number;
 };
 
-export function firstWorld(faults: number): World {
+export function firstWorld(faults: number, lazy: boolean): World {
   const outcomes = Object.fromEntries(modelled.map((step) => [step, noOutcome])) as Side['outcomes'];
   const side: Side = {
     ...{ on: true, agent: true, exists: true, running: true, policy: true, gate: false, epoch: 0, frozen: false },
-    ...{ permit: 'unused', held: false, over: false, outcomes, doing: null, doingEpoch: 0, at: 0 },
+    ...{ permit: 'unused', held: false, over: false, follows: 'nothing', outcomes, doing: null, doingEpoch: 0, at: 0 },
   };
   return {
     ...{ phase: 'planned', epoch: 1, startSent: false, undoing: false, clearing: false, completing: false },
     ...{ whole: false, recovery: 'none', fenced: false, server: true, waiting: null, heard: [] },
-    ...{ afterAll: false, failover: false, sent: [], faults },
+    ...{ afterAll: false, failover: false, sent: [], faults, lazy },
     source: side,
     target: { ...side, exists: false, running: false, policy: false },
   };
@@ -129,11 +136,18 @@ export function act(side: Side, world: World, rules: Protections): Side[] {
     case 'thaw':
       return thaw(side, next, end);
     case 'stage':
-      return side.permit === 'unused' ? [end('done', { exists: true, gate: rules.targetGate })] : [end('failed')];
+      return side.permit === 'unused'
+        ? [end('done', { exists: true, gate: rules.targetGate, follows: world.lazy ? 'unprotected' : 'nothing' })]
+        : [end('failed')];
     case 'copy':
       return world.source.outcomes.freeze.state === 'done' && side.exists
         ? [end('done'), end('failed')]
         : [end('failed')];
+    case 'arm':
+      return side.exists && side.permit !== 'refused' ? [end('done', armed(side)), end('failed')] : [end('failed')];
+    case 'hydrate':
+      if (side.at === 0) return [next(armed(side))];
+      return [end('done', { follows: 'nothing' })];
     case 'start':
       return start(side, rules, next, end);
     case 'refuse':
@@ -149,6 +163,16 @@ export function act(side: Side, world: World, rules: Protections): Side[] {
     case null:
       return [];
   }
+}
+
+/** What is missing is protected from now on. */
+export function armed({ follows }: Side): Pick<Side, 'follows'> {
+  return { follows: follows === 'nothing' ? 'nothing' : 'protected' };
+}
+
+/** Whether Docker can start it, by a policy or by anybody's hand. */
+export function isStartable({ exists, gate, running, follows }: Side, rules: Protections): boolean {
+  return exists && !gate && !running && (!rules.cover || follows !== 'unprotected');
 }
 
 type Next = (change: Partial<Side>) => Side;
@@ -174,7 +198,10 @@ function thaw(side: Side, next: Next, end: End): Side[] {
 function start(side: Side, rules: Protections, next: Next, end: End): Side[] {
   if (side.at === 0) {
     const refused = rules.permit && side.permit === 'refused';
-    return refused || !side.exists ? [end('failed')] : [next({ permit: 'used', held: false })];
+    const isUnarmed = side.follows === 'unprotected' && side.outcomes.arm.state !== 'done';
+    return refused || isUnarmed || !side.exists
+      ? [end('failed')]
+      : [next({ permit: 'used', held: false, ...armed(side) })];
   }
   if (side.at === 1) return [next({ gate: false })];
   if (side.at === 2) return [next({ running: true })];

@@ -4,6 +4,7 @@ import { type AgentRecord, AgentRecords } from '../../api/agent-records.ts';
 import {
   agentSteps,
   DescribeResponse,
+  type HydrationControl,
   type PreflightRequest,
   PreflightResponse,
   type StepName,
@@ -98,6 +99,11 @@ export class AgentClient implements Agents {
     await reach(`server.${name}.answered`);
     if (report.state === 'failed') throw saidBy(host, { error: report.error ?? noReason(host, request.step) });
     return check(host, agentSteps[request.step].output as unknown as z.ZodType<StepOutput<S>>, report.output);
+  }
+
+  async controlHydration(host: Host, migrationId: string, body: HydrationControl, signal: AbortSignal): Promise<void> {
+    const path = `/v1/migrations/${encodeURIComponent(migrationId)}/hydration`;
+    await this.#call(host, { method: 'PUT', path, body, limitMs: CALL_LIMIT_MS }, z.unknown(), signal);
   }
 
   async forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void> {

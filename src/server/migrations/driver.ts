@@ -4,6 +4,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import type { Failure, Migration, Phase, Round } from '../../api/migration.ts';
 import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK, removed } from './hands.ts';
 import { healthLimitMs } from './health-limit.ts';
+import type { StoredMigration } from './record.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
 import { isTimeToSwitch } from './rounds.ts';
 
@@ -33,6 +34,7 @@ export class Driver {
     if (migration.clearing) return this.#clear();
     if (migration.undoing !== null) return this.#undo(migration.undoing);
     if (migration.forgetting.length > 0) return this.#hands.forget();
+    if (migration.phase === 'hydrating') return this.#hydrate();
     try {
       await this.#forward(migration.phase);
     } catch (thrown) {
@@ -51,6 +53,7 @@ export class Driver {
     if (phase === 'planned') await this.#hands.update({ phase: 'staging', activity: 'staging' });
     if (phase === 'planned' || phase === 'staging') await this.#stage();
     await this.#switch();
+    if (hasLazy(await this.#hands.get())) await this.#hydrate();
   }
 
   async #stage(): Promise<void> {
@@ -86,6 +89,11 @@ export class Driver {
     const last = migration.rounds.at(-1);
     if (last?.final !== true) await this.#copy(migration.rounds.length + 1, true, limits.patienceMs);
     this.#hands.signal.throwIfAborted();
+    if (hasLazy(migration)) {
+      const { bwlimit, paused } = await this.#hands.get();
+      await this.#hands.atTarget('arm', 'arm', { bwlimit, paused }, limits);
+      this.#hands.signal.throwIfAborted();
+    }
     const healthTimeoutMs = healthLimitMs(migration.definition);
     const copyingMs = Date.now() - frozenAtMs;
     const { startMs } = await this.#start(healthTimeoutMs);
@@ -103,21 +111,35 @@ export class Driver {
     return this.#hands.atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
 
-  /** The container runs at the target, and its data is there and verified. */
+  /** The container is at home at the target. */
   async #arrive(downtimeMs: number): Promise<void> {
-    const { definition, files, bytes, targetId, bases } = await this.#hands.get();
-    await this.#hands.update({
-      phase: 'copied',
-      activity: definition.running
-        ? 'the container runs at the target; all its data is there'
-        : 'the container is at the target, stopped as it was; all its data is there',
-      downtimeMs: definition.running ? Math.round(downtimeMs) : null,
-      copiedAt: new Date().toISOString(),
-      files: { ...files, local: files.total, verified: files.total },
-      bytes: { ...bytes, local: bytes.total, verified: bytes.total },
-      undoing: null,
-    });
+    const migration = await this.#hands.get();
+    const { definition, targetId, bases } = migration;
+    const downtime = { downtimeMs: definition.running ? Math.round(downtimeMs) : null, undoing: null };
+    if (hasLazy(migration)) {
+      const activity = 'the container runs at the target; its data follows';
+      await this.#hands.update({ ...downtime, phase: 'hydrating', activity });
+    } else await this.#hands.update({ ...downtime, ...allThere(migration) });
     await this.#ports.migrations.dropBases(targetId, bases);
+  }
+
+  /**
+   * The container runs: whatever keeps its data from following is waited for. Only where the protection of what is missing
+   * was lost nothing can be had by waiting: the container was stopped, and an operator decides how it goes on.
+   */
+  async #hydrate(): Promise<void> {
+    try {
+      await this.#hands.atTarget('hydrate', 'hydrate', {}, ON_THE_WAY_BACK);
+    } catch (thrown) {
+      this.#hands.shutdown.throwIfAborted();
+      const { code, message, details } = CargoError.from(thrown);
+      if (code !== 'SUSPECT') throw thrown;
+      const activity = `stopped at the target: ${message}`;
+      await this.#hands.update({ error: { code, message, details }, activity });
+      return;
+    }
+    this.#hands.live.clear();
+    await this.#hands.update({ ...allThere(await this.#hands.get()), hydration: [], paused: false, error: null });
   }
 
   async #copy(round: number, final: boolean, patienceMs: number): Promise<void> {
@@ -233,6 +255,22 @@ export class Driver {
     const host = await this.#ports.hosts.get((await this.#hands.get()).sourceId);
     return { hostId: host.id, name: host.name, address: host.dataAddress };
   }
+}
+
+const hasLazy = ({ definition }: StoredMigration): boolean =>
+  definition.mounts.some(({ strategy }) => strategy === 'lazy');
+
+/** All data is at the target, and verified. */
+function allThere({ definition, files, bytes }: StoredMigration): Partial<StoredMigration> {
+  return {
+    phase: 'copied',
+    activity: definition.running
+      ? 'the container runs at the target; all its data is there'
+      : 'the container is at the target, stopped as it was; all its data is there',
+    copiedAt: new Date().toISOString(),
+    files: { ...files, local: files.total, verified: files.total },
+    bytes: { ...bytes, local: bytes.total, verified: bytes.total },
+  };
 }
 
 /** `kept`: a sentence about what was not removed at the target. */

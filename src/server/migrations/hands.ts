@@ -24,7 +24,8 @@ export type DriverPorts = {
  * cancelled is not kept waiting for a target that is away: it is cleared afterwards.
  */
 export const DEFAULT_PATIENCE: Patience = { stagingMs: 120_000, switchingMs: 45_000, clearingMs: 1_000 };
-const COPY_KEY = /^copy-/;
+/** Steps whose progress is that of the data. */
+const DATA_KEY = /^(copy-|hydrate$)/;
 
 /** The host is none of Cargo's any more. */
 export const removed: ReadonlySet<string> = new Set(['HOST_NOT_FOUND', 'HOST_REMOVED']);
@@ -100,17 +101,17 @@ export class Hands {
   ): Promise<StepOutput<S>> {
     const signal = limits.uncancellable === true ? this.shutdown : this.signal;
     const isFinal = ({ code }: CargoError): boolean =>
-      code === 'TARGET_STARTED' || beyondRetry.has(code) || code === 'MIGRATION_OVER';
+      code === 'TARGET_STARTED' || beyondRetry.has(code) || code === 'MIGRATION_OVER' || code === 'SUSPECT';
     const waiting = new Waiting(this, limits.quiet === true);
     const onLost = (error: CargoError): void => {
-      this.live.clear();
+      this.live.lose();
       waiting.show(error);
     };
     const options = {
       signal,
       lostMs: limits.patienceMs,
       onProgress: (progress: Parameters<LiveProgress['record']>[0]): void => {
-        if (COPY_KEY.test(key)) this.live.record(progress);
+        if (DATA_KEY.test(key)) this.live.record(progress);
         void this.#notifyLive();
       },
       onHeard: () => waiting.end(),

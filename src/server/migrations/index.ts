@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Host } from '../../api/host.ts';
 import {
-  busyPhases,
   type FailoverOptions,
   MigrateOptions,
   type Migration,
@@ -12,6 +10,7 @@ import {
   type RecoverOptions,
   runningAtTarget,
   type Side,
+  undecidedPhases,
 } from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 import { forgetRestore, wasRestored } from '../store/restored.ts';
@@ -23,11 +22,22 @@ import { Holds } from './holds.ts';
 import { HostUse } from './host-use.ts';
 import { LiveProgress } from './live-progress.ts';
 import { MigrationStore } from './migration-store.ts';
-import { basesFor, blankPlan, makePlan, type Planned, refuseBlocked } from './planner.ts';
+import { newMigration } from './new-migration.ts';
+import { basesFor, blankPlan, makePlan, refuseBlocked } from './planner.ts';
 import type { Agents, Hosts } from './ports.ts';
 import { type AskRecords, Rebuilder } from './rebuild.ts';
 import { hasWork, type StoredMigration, toView } from './record.ts';
 import { decideRecovery, isHomeAtTarget } from './recover.ts';
+import {
+  decidedOtherwise,
+  failureOf,
+  isPastReturn,
+  nothingFollows,
+  nothingRests,
+  stillFollowing,
+  stillUnderWay,
+  tooLate,
+} from './refusals.ts';
 import type { MigrationService } from './service.ts';
 import { Verifications } from './verifications.ts';
 import { WAITING } from './waiting.ts';
@@ -129,7 +139,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
   /** What has become of it since the backup isn't known, and one side that knew is lost: the worst counts. */
   async function supposeStarted(migration: StoredMigration): Promise<void> {
     const epoch = await rebuilder.highestEpoch(migration);
-    const isOpen = openPhases.includes(migration.phase);
+    const isOpen = undecidedPhases.includes(migration.phase);
     const supposed = isOpen ? ({ phase: 'switching', startSent: true } as const) : {};
     await migrations.adopt({ ...migration, epoch, ...supposed }, migration);
   }
@@ -190,12 +200,14 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     const before = await migrations.get(id);
     refuseHeld(before);
     const active = running.get(id);
-    if (!openPhases.includes(before.phase) || active === undefined || isPastReturn(before)) throw tooLate(before);
+    if (!undecidedPhases.includes(before.phase) || active === undefined || isPastReturn(before)) throw tooLate(before);
     active.cancel.abort(reason);
     const limit = AbortSignal.timeout(CANCEL_LIMIT_MS);
-    const ended = await until(id, ({ phase }) => !openPhases.includes(phase), limit).catch(async (error: unknown) => {
-      throw limit.aborted ? stillUnderWay(await migrations.get(id)) : error;
-    });
+    const ended = await until(id, ({ phase }) => !undecidedPhases.includes(phase), limit).catch(
+      async (error: unknown) => {
+        throw limit.aborted ? stillUnderWay(await migrations.get(id)) : error;
+      },
+    );
     if (runningAtTarget.includes(ended.phase)) throw tooLate(ended);
     return ended;
   }
@@ -232,18 +244,34 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     },
 
     async untilRunning(id, signal) {
-      const ended = await until(id, ({ phase }) => !openPhases.includes(phase), signal);
+      const ended = await until(id, ({ phase }) => !undecidedPhases.includes(phase), signal);
       if (runningAtTarget.includes(ended.phase) || ended.recovery?.at === 'target') return ended;
       throw failureOf(ended);
     },
 
     async failover(id, options: FailoverOptions) {
       verifications.refuseWhileRunning(id);
-      refuseHeld(await migrations.get(id));
+      const now = await migrations.get(id);
+      refuseHeld(now);
+      if (now.phase === 'hydrating') throw stillFollowing(view(now));
       return toView(await endingAlone(id, () => completeMigration(ports, id, options, shutdown.signal)));
     },
 
     cancel: (id) => cancelFor(id, new CargoError('CANCELLED', 'cancelled by an operator')),
+
+    async control(id, { bwlimit, paused }) {
+      const before = await migrations.get(id);
+      refuseHeld(before);
+      if (!openPhases.includes(before.phase)) throw nothingFollows(before);
+      if (paused === true && before.strategy === 'precopy') throw nothingRests(before);
+      const control = { bwlimit: bwlimit === undefined ? before.bwlimit : bwlimit, paused: paused ?? before.paused };
+      // The agent first: what it keeps on its disk is what holds, and where it is away nothing is changed.
+      if (before.phase === 'hydrating') {
+        await agents.controlHydration(await hosts.get(before.targetId), id, control, shutdown.signal);
+      }
+      const after = await migrations.update(id, control);
+      return view(after);
+    },
 
     verify: async (id) => toView(await verifications.begin(id)),
 
@@ -252,7 +280,7 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
     async recover(id, options) {
       const before = await migrations.get(id);
       if (before.recovery === null) {
-        const supposed = holds.has(id) && openPhases.includes(before.phase);
+        const supposed = holds.has(id) && undecidedPhases.includes(before.phase);
         const worst: StoredMigration = supposed ? { ...before, phase: 'switching', startSent: true } : before;
         decideRecovery(worst, options, await lostHost(before, options.at));
         await endingAlone(id, () => decide(id, options));
@@ -302,57 +330,6 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
 const CANCEL_LIMIT_MS = 60_000;
 const RECOVER_LIMIT_MS = 120_000;
 
-function newMigration({ plan, definition, source, target, bases }: Planned, options: MigrateOptions): StoredMigration {
-  const now = new Date().toISOString();
-  const files = definition.mounts.reduce((sum, mount) => sum + mount.files, 0);
-  const bytes = definition.mounts.reduce((sum, mount) => sum + mount.bytes, 0);
-  return {
-    id: randomUUID(),
-    container: definition.name,
-    containerId: definition.id,
-    targetContainerId: null,
-    source: source.name,
-    sourceId: source.id,
-    target: target.name,
-    targetId: target.id,
-    phase: 'planned',
-    strategy: plan.strategy,
-    rootfs: options.rootfs,
-    bwlimit: options.bwlimit,
-    activity: 'planned',
-    files: { total: files, local: 0, verified: 0 },
-    bytes: { total: bytes, local: 0, verified: 0 },
-    rate: null,
-    etaSeconds: null,
-    rounds: [],
-    downtimeMs: null,
-    createdAt: now,
-    startedAt: null,
-    updatedAt: now,
-    copiedAt: null,
-    completedAt: null,
-    cleanedUp: false,
-    movedAs: null,
-    findings: plan.findings,
-    verification: null,
-    error: null,
-    epoch: 1,
-    definition,
-    force: options.force,
-    keepStaged: options.keepStaged,
-    bases,
-    leftAtSource: [],
-    frozenAtMs: null,
-    startSent: false,
-    startSentAt: null,
-    completing: false,
-    recovery: null,
-    forgetting: [],
-    clearing: false,
-    undoing: null,
-  };
-}
-
 function names(migration: StoredMigration, reference: string): boolean {
   const { container, containerId, targetContainerId } = migration;
   if (container === reference || migration.id === reference) return true;
@@ -363,40 +340,4 @@ function names(migration: StoredMigration, reference: string): boolean {
 function fits(migration: StoredMigration, filter: { container?: string; phase?: Phase }): boolean {
   if (filter.phase !== undefined && migration.phase !== filter.phase) return false;
   return filter.container === undefined || names(migration, filter.container);
-}
-
-function failureOf(migration: Migration): CargoError {
-  const cause = migration.error ?? { code: 'INTERNAL', message: 'no reason was recorded' };
-  const message = `${migration.container} was not moved and stays on ${migration.source}: ${cause.message}`;
-  const code = CargoError.fromBody({ error: cause }).code;
-  return new CargoError(code === 'INTERNAL' ? 'MIGRATION_FAILED' : code, message, {
-    details: { migration: migration.id, cause },
-  });
-}
-
-function stillUnderWay({ container, activity }: StoredMigration): CargoError {
-  const message = `${container} is not back yet: ${activity}; \`cargoctl status ${container}\` shows how it goes on`;
-  return new CargoError('TIMED_OUT', message);
-}
-
-function decidedOtherwise({ container, recovery, source, target }: StoredMigration): CargoError {
-  const home = recovery?.at === 'source' ? source : target;
-  return new CargoError(
-    'WRONG_PHASE',
-    `${container} was recovered at ${home} already: the other side is fenced for ever`,
-  );
-}
-
-/** The target may run already: nothing but its own answer, or an operator's word, leads back. */
-function isPastReturn({ startSent, undoing, recovery }: StoredMigration): boolean {
-  return recovery !== null || (startSent && undoing === null);
-}
-
-function tooLate({ id, container, source, target, phase }: Migration): CargoError {
-  const back = `to have it back: \`cargoctl failover ${container}\`, then \`cargoctl migrate ${container} --from ${target} --to ${source}\``;
-  const where = openPhases.includes(phase) ? 'has been told to start' : 'runs';
-  const message = busyPhases.includes(phase)
-    ? `${container} ${where} on ${target} already and can't be cancelled; ${back}`
-    : `migration ${id} is over (${phase}): there is nothing to cancel`;
-  return new CargoError('WRONG_PHASE', message);
 }

@@ -8,6 +8,7 @@ export class LiveProgress {
   readonly #now: () => number;
   #samples: { atMs: number; bytes: number }[] = [];
   #progress: StepProgress | null = null;
+  #isLost = false;
 
   constructor(now: () => number = Date.now) {
     this.#now = now;
@@ -20,6 +21,14 @@ export class LiveProgress {
     this.#samples.push({ atMs, bytes: progress.bytesDone });
     this.#samples = this.#samples.filter((sample) => atMs - sample.atMs <= WINDOW_MS);
     this.#progress = progress;
+    this.#isLost = false;
+  }
+
+  /** Nothing is heard any more. What was missing of data that follows is missing still, until something else is heard. */
+  lose(): void {
+    if (this.#progress?.hydration === undefined) this.clear();
+    this.#samples = [];
+    this.#isLost = true;
   }
 
   clear(): void {
@@ -36,11 +45,12 @@ export class LiveProgress {
     const bytesLeft = progress.bytesTotal - progress.bytesDone;
     return {
       ...migration,
-      activity: progress.activity,
+      activity: this.#isLost ? migration.activity : progress.activity,
       files: amount(Math.max(migration.files.total, progress.filesTotal), filesLeft),
       bytes: amount(Math.max(migration.bytes.total, progress.bytesTotal), bytesLeft),
       rate,
       etaSeconds: rate === null || rate === 0 ? null : Math.round(bytesLeft / rate),
+      hydration: progress.hydration ?? migration.hydration,
     };
   }
 

@@ -1,11 +1,15 @@
 import { CargoError } from '../../api/cargo-error.ts';
-import type { Base, ContainerDefinition } from '../../api/container-definition.ts';
+import type { Base, ContainerDefinition, Strategy } from '../../api/container-definition.ts';
 import { abilities, type Host } from '../../api/host.ts';
-import { busyPhases, type MigrateOptions, openPhases } from '../../api/migration.ts';
+import { busyPhases, type MigrateOptions, undecidedPhases } from '../../api/migration.ts';
 import type { Finding, Plan } from '../../api/plan.ts';
 import { findContainer } from './find-container.ts';
 import type { MigrationStore } from './migration-store.ts';
 import type { Agents, Hosts } from './ports.ts';
+import { decideStrategies, type Reasons, refusedLazy } from './strategy.ts';
+
+/** Where nobody says which. */
+const DEFAULT_STRATEGY: Strategy = 'precopy';
 
 export type Planned = {
   plan: Plan;
@@ -37,8 +41,14 @@ export async function makePlan(ports: PlannerPorts, options: MigrateOptions, sig
   const bases = basesFor(described.definition, known);
   const checked = await ports.agents.preflight(target, { definition: described.definition, bases }, signal);
   const findings = [...described.findings, ...checked.findings];
-  const definition = without(described.definition, checked.sameFiles);
-  const plan = toPlan(definition, source, target, findings, checked.imagePresent);
+  const { definition, reasons } = decideStrategies(
+    without(described.definition, checked.sameFiles),
+    { source, target },
+    checked,
+    described.definition.running ? (options.strategy ?? DEFAULT_STRATEGY) : 'precopy',
+  );
+  if (options.strategy === 'lazy') findings.push(...refusedLazy(definition, reasons));
+  const plan = toPlan(definition, source, target, findings, checked.imagePresent, reasons);
   return { plan, definition, source, target, bases: basesFor(definition, known) };
 }
 
@@ -58,9 +68,6 @@ export function refuseBlocked(plan: Plan): void {
 }
 
 function refuseUnbuilt(options: MigrateOptions): void {
-  if (options.strategy === 'lazy') {
-    throw new CargoError('BAD_REQUEST', 'strategy lazy is not available in this version: use precopy');
-  }
   if (options.rootfs) {
     throw new CargoError('BAD_REQUEST', 'rootfs (moving the writable layer) is not available in this version');
   }
@@ -86,7 +93,7 @@ function sameHost(host: Host): CargoError {
 
 /** Containers that open migrations have made at their targets and not started yet. */
 async function stagedContainers(migrations: MigrationStore): Promise<Set<string>> {
-  const open = (await migrations.list()).filter(({ phase }) => openPhases.includes(phase));
+  const open = (await migrations.list()).filter(({ phase }) => undecidedPhases.includes(phase));
   return new Set(open.flatMap(({ targetContainerId }) => targetContainerId ?? []));
 }
 
@@ -130,7 +137,7 @@ function overlap(a: readonly string[], b: readonly string[]): boolean {
 
 /** Of a migration that was planned by a server that is lost. */
 export function blankPlan(definition: ContainerDefinition, source: Host, target: Host): Plan {
-  return toPlan(definition, source, target, [], true);
+  return toPlan(definition, source, target, [], true, new Map());
 }
 
 function toPlan(
@@ -139,19 +146,22 @@ function toPlan(
   target: Host,
   findings: Finding[],
   imagePresent: boolean,
+  reasons: Reasons,
 ): Plan {
   return {
     container: definition.name,
     source: source.name,
     target: target.name,
-    strategy: 'precopy',
+    strategy: definition.mounts.some(({ strategy }) => strategy === 'lazy') ? 'lazy' : 'precopy',
     image: { reference: definition.image.reference, bytes: definition.image.bytes, presentAtTarget: imagePresent },
-    mounts: definition.mounts.map(({ destinations, kind, name, files, bytes }) => ({
+    mounts: definition.mounts.map(({ index, destinations, kind, name, files, bytes, strategy }) => ({
       destination: destinations.join(', '),
       kind,
       name,
       files,
       bytes,
+      strategy,
+      reason: reasons.get(index) ?? null,
     })),
     findings,
     blocked: findings.some(({ level }) => level === 'blocker'),

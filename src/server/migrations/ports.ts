@@ -1,5 +1,6 @@
 import type {
   DescribeResponse,
+  HydrationControl,
   PreflightRequest,
   PreflightResponse,
   StepInput,
@@ -48,6 +49,8 @@ export interface Agents {
     request: StepRequest<S>,
     options: StepOptions,
   ): Promise<StepOutput<S>>;
+  /** While data follows the container at the target. @throws CargoError WRONG_PHASE when none does */
+  controlHydration(host: Host, migrationId: string, control: HydrationControl, signal: AbortSignal): Promise<void>;
   /** The agent drops its record of a migration that is over. */
   forget(host: Host, migrationId: string, signal: AbortSignal): Promise<void>;
 }

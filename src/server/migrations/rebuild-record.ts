@@ -14,7 +14,7 @@ export type Verdict =
   | { is: 'completed'; cleanedUp: boolean }
   | { is: 'unclear'; reason: string };
 
-const order: readonly Phase[] = ['planned', 'staging', 'switching', 'copied', 'completed'];
+const order: readonly Phase[] = ['planned', 'staging', 'switching', 'hydrating', 'copied', 'completed'];
 
 /**
  * Concludes from the records alone, which were read after both agents had promised to obey no older server: nothing that
@@ -134,7 +134,7 @@ export function rebuild(known: StoredMigration, witnesses: Witnesses, verdict: V
     }
     default: {
       const phase = later(known.phase, verdict.phase);
-      if (phase === 'copied') return facts;
+      if (phase === 'copied' || phase === 'hydrating') return { ...facts, phase };
       const undoing = verdict.is === 'back' ? (known.undoing ?? verdict.why) : known.undoing;
       const startSent = known.startSent || phase === 'switching' || undoing !== null;
       return { ...facts, phase, undoing, startSent, activity: 'taken up again from what the hosts know' };
@@ -147,7 +147,7 @@ function later(a: Phase, b: Phase): Phase {
 }
 
 function ended(known: StoredMigration): StoredMigration {
-  if (known.phase === 'copied') {
+  if (known.phase === 'copied' || known.phase === 'hydrating') {
     return {
       ...known,
       phase: 'completed',

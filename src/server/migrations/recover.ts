@@ -33,7 +33,7 @@ function lossesAtSource(migration: StoredMigration, target: Host): string[] {
   if (!openPhases.includes(phase) && phase !== 'copied') throw isOver(migration);
   const until = target.status === 'away' ? `${target.lastSeenAt}, when it was last heard` : 'now';
   const from = startSentAt ?? copiedAt ?? migration.updatedAt;
-  const may = phase === 'copied' ? 'wrote' : 'may have written';
+  const may = runningAtTarget.includes(phase) ? 'wrote' : 'may have written';
   return [`what ${container} and its clients ${may} on ${target.name} from ${from} to ${until}`];
 }
 

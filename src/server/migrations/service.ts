@@ -1,5 +1,12 @@
 import type { Host, KnownMigration } from '../../api/host.ts';
-import type { FailoverOptions, MigrateOptions, Migration, Phase, RecoverOptions } from '../../api/migration.ts';
+import type {
+  ControlOptions,
+  FailoverOptions,
+  MigrateOptions,
+  Migration,
+  Phase,
+  RecoverOptions,
+} from '../../api/migration.ts';
 import type { Plan } from '../../api/plan.ts';
 
 /** What the routes may ask of the migrations. All errors are CargoErrors. */
@@ -16,6 +23,8 @@ export interface MigrationService {
   untilRunning(id: string, signal: AbortSignal): Promise<Migration>;
   failover(id: string, options: FailoverOptions): Promise<Migration>;
   cancel(id: string): Promise<Migration>;
+  /** The bandwidth limit, and whether the background copy rests. @throws CargoError WRONG_PHASE once all data is there */
+  control(id: string, options: ControlOptions): Promise<Migration>;
   /**
    * Begins to compare the target's data with what the source sent; `verification` of the migration tells how it goes.
    * @throws CargoError WRONG_PHASE unless both sides still have it, or while another verification runs

@@ -1,5 +1,12 @@
 import { z } from 'zod';
-import { FailoverOptions, MigrateOptions, Migration, Phase, RecoverOptions } from '../../api/migration.ts';
+import {
+  ControlOptions,
+  FailoverOptions,
+  MigrateOptions,
+  Migration,
+  Phase,
+  RecoverOptions,
+} from '../../api/migration.ts';
 import { Plan } from '../../api/plan.ts';
 import { type App, clientGone, failed, type ServerParts } from './app.ts';
 
@@ -92,6 +99,17 @@ function addEnding(app: App, { migrations }: ServerParts): void {
       response: { 200: Migration, ...failed },
     },
     handler: (request) => migrations.cancel(request.params.id),
+  });
+
+  app.patch('/v1/migrations/:id', {
+    config: { access: 'admin' },
+    schema: {
+      summary: 'Change the bandwidth limit of a migration, or let its background copy rest',
+      params: Id,
+      body: ControlOptions,
+      response: { 200: Migration, ...failed },
+    },
+    handler: (request) => migrations.control(request.params.id, request.body),
   });
 
   app.post('/v1/migrations/:id/failover', {

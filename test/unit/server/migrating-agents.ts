@@ -11,6 +11,8 @@ const outputs: Record<Exclude<StepName, 'verify'>, unknown> = {
   stage: { containerId: 'target-id', layersFetched: 0, imageBytes: 0 },
   copy: { files: 3, deleted: 0, bytes: 100, totalFiles: 3, totalBytes: 100 },
   start: { running: true, health: 'none', startMs: 5 },
+  arm: { files: 0 },
+  hydrate: { files: 0 },
   refuse: {},
   abandon: { removed: [] },
   fence: { keptAs: null, removed: [] },

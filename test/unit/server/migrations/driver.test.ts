@@ -1,8 +1,10 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
+import type { Strategy } from '../../../../src/api/container-definition.ts';
 import { MigrateOptions, type Migration } from '../../../../src/api/migration.ts';
 import { createMigrations, type Migrations } from '../../../../src/server/migrations/index.ts';
 import { SqliteStore } from '../../../../src/server/store/sqlite-store.ts';
@@ -21,7 +23,11 @@ const kinds: FaultKind[] = [
 ];
 
 /** Plays one migration with the fault, starting the server again each time it dies; returns how it ended. */
-async function play(world: TwoHosts, afterwards = async (): Promise<void> => {}): Promise<Migration> {
+async function play(
+  world: TwoHosts,
+  afterwards = async (): Promise<void> => {},
+  strategy: Strategy = 'precopy',
+): Promise<Migration> {
   const folder = mkdtempSync(join(tmpdir(), 'cargo-driver-'));
   const store = new SqliteStore(join(folder, 'cargo.db'));
   let deaths = Promise.withResolvers<void>();
@@ -29,11 +35,12 @@ async function play(world: TwoHosts, afterwards = async (): Promise<void> => {})
   const boot = (): Migrations => createMigrations({ store, hosts: world, agents: world, log, patience });
   let server = boot();
   try {
-    const { id } = await server.begin(options, AbortSignal.timeout(10_000));
+    const { id } = await server.begin({ ...options, strategy }, AbortSignal.timeout(10_000));
     for (;;) {
       const died = deaths.promise.then(() => 'died' as const);
       const ended = server.untilRunning(id, AbortSignal.timeout(10_000)).catch(() => 'not running' as const);
-      if ((await Promise.race([died, ended.then(afterwards)])) !== 'died') return await server.get(id);
+      if ((await Promise.race([died, ended.then(afterwards).then(() => hydrated(server, id))])) !== 'died')
+        return await server.get(id);
       deaths = Promise.withResolvers();
       await server.close();
       server = boot();
@@ -43,6 +50,15 @@ async function play(world: TwoHosts, afterwards = async (): Promise<void> => {})
     await server.close();
     await store.close();
     rmSync(folder, { recursive: true });
+  }
+}
+
+/** Data that follows the container has followed; never where the server dies before that. */
+async function hydrated(server: Migrations, id: string): Promise<void> {
+  for (;;) {
+    const { phase } = await server.get(id);
+    if (phase !== 'hydrating') return;
+    await delay(5);
   }
 }
 
@@ -57,7 +73,9 @@ function expectOneHome(world: TwoHosts, ended: Migration): void {
   }
 }
 
-const forward = steps.filter((key) => !['refuse', 'thaw', 'abandon'].includes(key));
+const onTheWayBack = ['refuse', 'thaw', 'abandon'];
+const ofLazy = ['arm', 'hydrate'];
+const forward = steps.filter((key) => ![...onTheWayBack, ...ofLazy].includes(key));
 
 test.each(forward.flatMap((key) => kinds.map((kind) => ({ key, kind }))))(
   'one copy runs in the end, with $key: $kind',
@@ -68,6 +86,25 @@ test.each(forward.flatMap((key) => kinds.map((kind) => ({ key, kind }))))(
     expectOneHome(world, ended);
   },
 );
+
+const lazySteps = steps.filter((key) => !onTheWayBack.includes(key));
+
+test.each(lazySteps.flatMap((key) => kinds.map((kind) => ({ key, kind }))))(
+  'lazy: one copy runs in the end, with all its data, with $key: $kind',
+  async ({ key, kind }) => {
+    const world = new TwoHosts({ key, kind, times: 1 }, { lazy: true });
+    const ended = await play(world, async () => {}, 'lazy');
+    world.release();
+    expectOneHome(world, ended);
+    if (key === 'hydrate') expect(ended.phase, 'nothing leads back from there').toBe('copied');
+  },
+);
+
+test('lazy: an answer that never comes while data follows keeps the container where it runs', async () => {
+  const world = new TwoHosts({ key: 'hydrate', kind: 'request lost', times: 5 }, { lazy: true });
+  expectOneHome(world, await play(world, async () => {}, 'lazy'));
+  expect(world.asked.has('refuse') || world.asked.has('thaw')).toBe(false);
+});
 
 test.each(forward.filter((key) => key !== 'start').map((key) => ({ key })))(
   'the source runs again when $key never gets through',

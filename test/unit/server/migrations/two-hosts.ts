@@ -1,7 +1,7 @@
 import type { DescribeResponse, PreflightResponse, StepName, StepOutput } from '../../../../src/api/agent-steps.ts';
 import { CargoError } from '../../../../src/api/cargo-error.ts';
-import type { Base, ContainerDefinition } from '../../../../src/api/container-definition.ts';
-import { abilities, type Host, type HostContainers } from '../../../../src/api/host.ts';
+import type { Base, ContainerDefinition, DataMount } from '../../../../src/api/container-definition.ts';
+import { abilities, type Host, type HostContainers, LAZY } from '../../../../src/api/host.ts';
 import type { Agents, Hosts, StepRequest } from '../../../../src/server/migrations/ports.ts';
 
 export const steps = [
@@ -11,7 +11,9 @@ export const steps = [
   'copy-2',
   'freeze',
   'copy-3',
+  'arm',
   'start',
+  'hydrate',
   'refuse',
   'thaw',
   'abandon',
@@ -45,7 +47,7 @@ const id = (digit: string): string => `${digit.repeat(8)}-0000-4000-8000-0000000
 export class TwoHosts implements Hosts, Agents {
   readonly hosts: Host[] = [host('h1', id('1')), host('h2', id('2'))];
   readonly source = { running: true, frozen: false };
-  readonly target = { staged: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
+  readonly target = { staged: false, armed: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
   /** What the target says of a copy that has run there and written. */
   keptAs: string | null = null;
   /** What it keeps for another try. */
@@ -55,6 +57,7 @@ export class TwoHosts implements Hosts, Agents {
   readonly #fault: Fault;
   readonly #fenced: boolean;
   readonly #alsoFails: string | null;
+  readonly #definition: ContainerDefinition;
   readonly #outcomes = new Map<string, Outcome>();
   #seen = 0;
   #held: (() => void) | null = null;
@@ -62,10 +65,11 @@ export class TwoHosts implements Hosts, Agents {
   onForget: 'works' | 'server dies' | 'agent is away' = 'works';
   onServerDeath: () => void = () => undefined;
 
-  constructor(fault: Fault, options: { fenced?: boolean; alsoFails?: string } = {}) {
+  constructor(fault: Fault, options: { fenced?: boolean; alsoFails?: string; lazy?: boolean } = {}) {
     this.#fault = fault;
     this.#fenced = options.fenced ?? true;
     this.#alsoFails = options.alsoFails ?? null;
+    this.#definition = { ...definition, mounts: options.lazy === true ? [volume] : [] };
   }
 
   async step<S extends StepName>(_: Host, __: string, request: StepRequest<S>): Promise<StepOutput<S>> {
@@ -112,7 +116,9 @@ export class TwoHosts implements Hosts, Agents {
     if (key.startsWith('copy-')) return { files: 0, deleted: 0, bytes: 0, totalFiles: 3, totalBytes: 300 };
     if (key === 'freeze') return this.#freeze();
     if (key === 'stage') return this.#stage();
+    if (key === 'arm') return this.#arm();
     if (key === 'start') return this.#start();
+    if (key === 'hydrate') return { files: 1 };
     if (key === 'refuse') return this.#refuse();
     if (key === 'abandon') return this.#abandon();
     if (key === 'thaw') return this.#thaw();
@@ -131,8 +137,16 @@ export class TwoHosts implements Hosts, Agents {
     return { containerId: 'c'.repeat(64), layersFetched: 0, imageBytes: 0 };
   }
 
+  #arm(): unknown {
+    if (!this.source.frozen) throw new Error('armed while the source may write');
+    this.target.armed = true;
+    return { files: 1 };
+  }
+
   #start(): unknown {
     if (this.#fenced && this.target.permit === 'refused') throw refused();
+    if (this.#definition.mounts.length > 0 && !this.target.armed)
+      throw new Error('started without its data or protection');
     this.target.permit = 'used';
     this.target.running = true;
     this.#check();
@@ -147,7 +161,7 @@ export class TwoHosts implements Hosts, Agents {
 
   #abandon(): unknown {
     this.#refuse();
-    this.target.staged = false;
+    this.target.staged = this.target.armed = false;
     return { removed: [], keptAs: this.keptAs, bases: this.bases };
   }
 
@@ -176,12 +190,14 @@ export class TwoHosts implements Hosts, Agents {
   }
 
   async describe(): Promise<DescribeResponse> {
-    return { definition, findings: [] };
+    return { definition: this.#definition, findings: [] };
   }
 
   async preflight(): Promise<PreflightResponse> {
-    return { findings: [], imagePresent: true, sameFiles: [] };
+    return { findings: [], imagePresent: true, sameFiles: [], lazy: [{ index: 0, reason: null }] };
   }
+
+  async controlHydration(): Promise<void> {}
 
   async forget({ id: hostId }: Host): Promise<void> {
     const { onForget } = this;
@@ -242,7 +258,7 @@ function host(name: string, hostId: string): Host {
     lastSeenAt: now,
     dataAddress: `${name}:5005`,
     version: '0',
-    abilities: [...abilities],
+    abilities: [...abilities, LAZY],
     kernel: '6.18',
     architecture: 'x86_64',
     dockerVersion: '26.1.5',
@@ -250,6 +266,12 @@ function host(name: string, hostId: string): Host {
     storageDriver: 'overlay2',
   };
 }
+
+const volume: DataMount = {
+  ...({ index: 0, kind: 'volume', name: 'db', anonymous: false, path: '/v/db/_data', isFile: false } as const),
+  ...{ destinations: ['/data'], readOnly: false, labels: {}, driverOpts: {}, files: 3, bytes: 300, fingerprint: null },
+  strategy: 'precopy',
+};
 
 const definition: ContainerDefinition = {
   id: 'a'.repeat(64),

@@ -43,6 +43,7 @@ describe('who may call', () => {
       () => server.call('/v1/tokens', { token, body: {} }),
       () => server.call('/cargo', { token, body: { source: 'a', target: 'b', container: 'c' } }),
       () => server.call('/v1/migrations/x', { token, method: 'DELETE' }),
+      () => server.call('/v1/migrations/x', { token, method: 'PATCH', body: { paused: true } }),
       () => server.call('/cargo/failover/h1/c', { token }),
       () => server.call('/cargo/failover/h1/c', { token, method: 'POST' }),
     ];

@@ -37,6 +37,7 @@ test('the OpenAPI document lists every call with its answers', async () => {
     'get /v1/hosts/{host}',
     'get /v1/migrations',
     'get /v1/migrations/{id}',
+    'patch /v1/migrations/{id}',
     'post /cargo',
     'post /cargo/failover/{host}/{container}',
     'post /v1/heartbeat',
