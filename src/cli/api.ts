@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ContainerSummary, Host, HostContainers, RemovedHost } from '../api/host.ts';
 import { CreateTokenResponse } from '../api/join.ts';
-import { Migration, type Side } from '../api/migration.ts';
+import { type ControlOptions, Migration, type Side } from '../api/migration.ts';
 import { Plan } from '../api/plan.ts';
 import { Replication } from '../api/replication.ts';
 import type { Client } from './client.ts';
@@ -45,6 +45,8 @@ export const api = {
     client.call({ method: 'GET', path: `/v1/containers/${name(container)}/migration`, answer: Migration }),
   cancel: (client: Client, id: string) =>
     client.call({ method: 'DELETE', path: `/v1/migrations/${name(id)}`, answer: Migration, limitMs: PLAN_LIMIT_MS }),
+  control: (client: Client, id: string, body: ControlOptions) =>
+    client.call({ method: 'PATCH', path: `/v1/migrations/${name(id)}`, body, answer: Migration }),
   verify: (client: Client, id: string) =>
     client.call({ method: 'POST', path: `/v1/migrations/${name(id)}/verify`, answer: Migration }),
   failover: (client: Client, id: string, cleanup: boolean) =>

@@ -11,7 +11,7 @@ const ANSWER_LIMIT_MS = 60_000;
 const LARGEST_ANSWER = 64 * 1024 * 1024;
 
 export type Call<T> = {
-  method: 'GET' | 'POST' | 'DELETE';
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   path: string;
   body?: unknown;
   answer: ZodType<T>;

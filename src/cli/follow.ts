@@ -17,8 +17,13 @@ export const running: readonly Phase[] = runningAtTarget;
 /** Phases that nothing leads out of. */
 export const ended: readonly Phase[] = (Object.keys(moves) as Phase[]).filter((phase) => moves[phase].length === 0);
 
+/** The container was stopped at the target, for what protected its missing data was lost: only an operator leads on. */
+export function standsStill({ phase, error }: Migration): boolean {
+  return phase === 'hydrating' && error !== null;
+}
+
 /**
- * Asks after the migration until it is in one of the phases, or has ended. Outlives restarts of the server. Ctrl-C ends
+ * Asks after the migration until it is in one of the phases, or nothing leads it on by itself. Outlives restarts of the server. Ctrl-C ends
  * the following, not the migration.
  */
 export async function follow(
@@ -27,7 +32,8 @@ export async function follow(
   phases: readonly Phase[],
   onUpdate: (migration: Migration) => void,
 ): Promise<Migration> {
-  const isThere = ({ phase }: Migration): boolean => phases.includes(phase) || ended.includes(phase);
+  const isThere = (migration: Migration): boolean =>
+    phases.includes(migration.phase) || ended.includes(migration.phase) || standsStill(migration);
   let latest = from;
   try {
     return await askUntil(session, from, isThere, (migration) => {
@@ -56,10 +62,11 @@ export async function askUntil(
   return migration;
 }
 
-/** Throws the migration's own failure when it ended without the container running at the target. */
+/** Throws the migration's own failure when it ended, or stands still, without the container running at the target. */
 export function assertSucceeded(migration: Migration): void {
   const { phase, recovery } = migration;
-  if (phase !== 'failed' && phase !== 'rolled-back' && recovery?.at !== 'source') return;
+  const hasFailed = phase === 'failed' || phase === 'rolled-back' || recovery?.at === 'source';
+  if (!hasFailed && !standsStill(migration)) return;
   const message = `the migration of ${migration.container} to ${migration.target} ended ${migration.phase}`;
   throw failureOf(migration.error ?? { code: 'MIGRATION_FAILED', message });
 }
@@ -77,9 +84,9 @@ async function askPatiently(session: Session, id: string): Promise<Migration> {
   }
 }
 
-function goesOn({ container }: Migration): Interrupted {
+function goesOn({ container, phase }: Migration): Interrupted {
+  const stop = running.includes(phase) ? '' : `, \`cargoctl cancel ${container}\` stops it`;
   return new Interrupted(
-    `the migration of ${container} goes on by itself: \`cargoctl status ${container} --watch\` follows it, ` +
-      `\`cargoctl cancel ${container}\` stops it`,
+    `the migration of ${container} goes on by itself: \`cargoctl status ${container} --watch\` follows it${stop}`,
   );
 }

@@ -1,4 +1,5 @@
 import type { Amount, Migration, Verification } from '../api/migration.ts';
+import { hydrationEntries } from './hydration-text.ts';
 import { findingLine } from './output.ts';
 import { formatBytes, formatDuration, formatRate, formatSeconds } from './quantity.ts';
 import { printable, record, table } from './table.ts';
@@ -13,13 +14,20 @@ export function arrivalText(migration: Migration): string {
   ].filter((fact) => fact !== '');
   const place = downtimeMs === null ? `is on ${target}, stopped as it was` : `runs on ${target}`;
   const lines = [`${container} ${place} (${facts.join(', ')})`];
-  if (phase !== 'completed') {
+  if (phase === 'hydrating') lines.push(followingText(migration));
+  else if (phase !== 'completed') {
     const kept = movedAs === null ? 'the old one' : movedAs;
     lines.push(
       `On ${source} ${kept} is kept stopped; \`cargoctl failover ${container}\` lets go of it, with --cleanup it is removed.`,
     );
   }
   return lines.map((line) => `${printable(line)}\n`).join('');
+}
+
+/** Until all is there the source is needed, and nothing of it may be let go of. */
+function followingText({ container, source, bytes, hydration }: Migration): string {
+  const missing = hydration.length === 0 ? '' : ` (${formatBytes(bytes.total - bytes.local)} to come)`;
+  return `Its data follows${missing}: until then ${source} must stay up. \`cargoctl status ${container} --watch\` shows it, \`cargoctl failover ${container} --wait\` completes it then.`;
 }
 
 /** Everything that `cargoctl status CONTAINER` says. */
@@ -39,6 +47,7 @@ export function migrationText(migration: Migration): string {
     ['rate', open && rate !== null ? formatRate(rate) : null],
     ['ETA', open && etaSeconds !== null ? formatSeconds(etaSeconds) : null],
     ['limit', bwlimit === null ? null : formatRate(bwlimit)],
+    ...hydrationEntries(migration),
     ['downtime', downtimeMs === null ? null : formatDuration(downtimeMs)],
     ['rounds', rounds.length === 0 ? null : rounds.map(roundText).join('; ')],
     ['started', migration.startedAt],

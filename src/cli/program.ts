@@ -2,6 +2,7 @@ import { Command, Option } from 'commander';
 import { version } from '../version.ts';
 import { cancelCommand } from './commands/cancel.ts';
 import { completionCommand } from './commands/completion.ts';
+import { pauseCommand, resumeCommand, setCommand } from './commands/control.ts';
 import { drainCommand } from './commands/drain.ts';
 import { failoverCommand } from './commands/failover.ts';
 import { hostsCommand } from './commands/hosts.ts';
@@ -49,6 +50,9 @@ export function buildProgram(terminal: Terminal): Command {
     planCommand(terminal),
     migrateCommand(terminal),
     statusCommand(terminal),
+    pauseCommand(terminal),
+    resumeCommand(terminal),
+    setCommand(terminal),
     cancelCommand(terminal),
     failoverCommand(terminal),
     verifyCommand(terminal),

@@ -1,4 +1,5 @@
 import type { Migration } from '../api/migration.ts';
+import { hydrationSummary } from './hydration-text.ts';
 import { formatBytes, formatRate, formatSeconds } from './quantity.ts';
 import { printable } from './table.ts';
 import type { Terminal } from './terminal.ts';
@@ -111,6 +112,7 @@ function amounts(migration: Migration): string {
     `${formatBytes(bytes.local)}/${formatBytes(bytes.total)}`,
     rate === null ? '' : formatRate(rate),
     etaSeconds === null ? '' : `ETA ${formatSeconds(etaSeconds)}`,
+    ...hydrationSummary(migration),
     activity,
   ]
     .filter((part) => part !== '')

@@ -15,6 +15,11 @@ export function parseRate(text: string): number {
   return Math.round(rate);
 }
 
+/** `none`, which lifts a limit, or a rate. A word and not null, which commander would take for a missing value. @throws CargoError BAD_REQUEST */
+export function parseLimit(text: string): number | 'none' {
+  return text.trim().toLowerCase() === 'none' ? 'none' : parseRate(text);
+}
+
 /** `24h`, `30m`, `1h30m`, `90` (seconds): whole seconds. @throws CargoError BAD_REQUEST */
 export function parseDuration(text: string): number {
   const trimmed = text.trim().toLowerCase();
@@ -49,6 +54,12 @@ export function formatRate(bytesPerSecond: number): string {
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 59_995) return `${(milliseconds / 1000).toFixed(2)} s`;
   return formatSeconds(milliseconds / 1000);
+}
+
+/** Of one access that waited: 0.42 → `0.4 ms`, 41.3 → `41 ms`, 1420 → `1.42 s`. */
+export function formatWait(milliseconds: number): string {
+  if (milliseconds >= 999.5) return formatDuration(milliseconds);
+  return `${milliseconds < 9.95 ? milliseconds.toFixed(1) : Math.round(milliseconds)} ms`;
 }
 
 /** 4 → `4 s`, 3725 → `1 h 2 min`. */

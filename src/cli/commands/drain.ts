@@ -6,7 +6,7 @@ import type { Plan } from '../../api/plan.ts';
 import { api, type MigrateRequest } from '../api.ts';
 import { nameOf } from '../container-name.ts';
 import { inDependencyOrder } from '../drain-order.ts';
-import { allCopied, assertSucceeded, follow } from '../follow.ts';
+import { allCopied, assertSucceeded, follow, standsStill } from '../follow.ts';
 import { Interrupted } from '../interrupted.ts';
 import { findingLine } from '../output.ts';
 import { formatBytes, formatDuration, parseRate } from '../quantity.ts';
@@ -121,7 +121,10 @@ async function moveOne(session: Session, host: Host, move: Move, options: Option
   try {
     output.note(`${move.container}: to ${target}`);
     const begun = await api.migrate(client, moveRequest(host, move.container, target, options));
+    // Not done before all data is there: a host that is drained may be turned off.
     move.migration = await follow(session, begun, allCopied, (update) => {
+      const isNew = update.phase !== move.migration?.phase;
+      if (isNew && update.phase === 'hydrating') output.note(`${move.container}: runs on ${target}, its data follows`);
       move.migration = update;
     });
     assertSucceeded(move.migration);
@@ -171,11 +174,15 @@ function allOrNothing({ name }: Host, count: number): CargoError {
 }
 
 function someFailed({ name }: Host, failed: readonly Move[]): CargoError {
-  const names = failed.map(({ container }) => container).join(', ');
-  return new CargoError(
-    'MIGRATION_FAILED',
-    `${names} could not be moved and stays on ${name}; what had begun was finished, nothing else was begun. Run the same again to go on`,
-  );
+  const isStopped = ({ migration }: Move): boolean => migration !== null && standsStill(migration);
+  const names = (moves: readonly Move[]): string => moves.map(({ container }) => container).join(', ');
+  const [stopped, stayed] = [failed.filter(isStopped), failed.filter((move) => !isStopped(move))];
+  const what = [
+    ...(stayed.length === 0 ? [] : [`${names(stayed)} could not be moved and stays on ${name}`]),
+    ...(stopped.length === 0 ? [] : [`${names(stopped)} was stopped at the target (\`cargoctl status\` says why)`]),
+    'what had begun was finished, nothing else was begun',
+  ];
+  return new CargoError('MIGRATION_FAILED', `${what.join('; ')}. Run the same again to go on`);
 }
 
 function parseCount(text: string): number {

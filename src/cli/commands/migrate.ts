@@ -14,9 +14,9 @@ type Options = MoveOptions & { watch?: true; wait?: true; detach?: true };
 
 export function migrateCommand(terminal: Terminal): Command {
   return addMoveOptions(new Command('migrate'))
-    .description('move a container with its data to another host; returns once it runs there')
+    .description('move a container with its data to another host; returns once it runs there, though data may follow')
     .option('--watch', 'show the progress meanwhile')
-    .option('--wait', 'return once all data is copied')
+    .option('--wait', 'return once all its data is there too')
     .addOption(new Option('--detach', 'return at once').conflicts(['watch', 'wait']))
     .action((container: string, options: Options, command: Command) =>
       withSession(command, terminal, (session) => migrate(session, moveRequest(container, options), options)),

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { CargoError } from '../../api/cargo-error.ts';
-import type { Plan } from '../../api/plan.ts';
+import type { Plan, PlanMount } from '../../api/plan.ts';
 import { api } from '../api.ts';
 import { findingLine } from '../output.ts';
 import { formatBytes } from '../quantity.ts';
@@ -36,10 +36,13 @@ export function planText(plan: Plan): string {
     ['to', plan.target],
     ['strategy', plan.strategy],
     ['image', `${image.reference} (${image.presentAtTarget ? 'present at the target' : formatBytes(image.bytes)})`],
-    ...mounts.map(({ kind, name, destination, files, bytes }) => {
-      return [kind, `${name} at ${destination}: ${formatBytes(bytes)} in ${files} files`] as const;
-    }),
+    ...mounts.map((mount) => [mount.kind, mountText(mount)] as const),
     ['verdict', plan.blocked ? 'blocked' : 'can be moved'],
   ]);
   return text + plan.findings.map((finding) => `${printable(findingLine(finding))}\n`).join('');
+}
+
+function mountText({ name, destination, files, bytes, strategy, reason }: PlanMount): string {
+  const why = reason === null ? '' : `: ${reason}`;
+  return `${name} at ${destination}: ${formatBytes(bytes)} in ${files} files; ${strategy}${why}`;
 }

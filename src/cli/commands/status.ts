@@ -11,7 +11,7 @@ export function statusCommand(terminal: Terminal): Command {
   return new Command('status')
     .description('show the newest migration of a container, or all migrations')
     .argument('[container]', 'name or id')
-    .option('--watch', 'follow it until all data is copied or it has ended')
+    .option('--watch', 'follow it until all data is there or it has ended')
     .action((container: string | undefined, options: { watch?: true }, command: Command) => {
       if (container === undefined && options.watch === true) {
         throw new CargoError('BAD_REQUEST', '--watch needs a container: cargoctl status CONTAINER --watch');

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach } from 'vitest';
-import { cargoctlHome, type Outcome, type Run, type RunOptions } from './cargoctl.ts';
+import { cargoctlHome, type Outcome, type Run, type RunOptions, runHere } from './cargoctl.ts';
 import { type Identity, type Routes, type ScriptedServer, scriptedServer } from './scripted-server.ts';
 
 export const MIB = 1024 * 1024;
@@ -13,6 +13,8 @@ export type AgainstServer = {
   serve: (routes: Routes, identity?: Identity, port?: number) => Promise<ScriptedServer>;
   /** cargoctl with a token, against a server that answers like this. */
   against: (routes: Routes, args: string[], options?: RunOptions) => Promise<Outcome>;
+  /** The same without a process of its own. */
+  here: (routes: Routes, args: string[]) => Promise<Outcome>;
 };
 
 /** Gives each test of the file a home of its own and a scripted server; both go with the test. */
@@ -44,6 +46,10 @@ export function againstServer(): AgainstServer {
     async against(routes, args, options = {}) {
       const { url } = await kit.serve(routes);
       return kit.home.run(args, { ...options, env: { CARGO_SERVER: url, CARGO_TOKEN: 'the-token', ...options.env } });
+    },
+    async here(routes, args) {
+      const { url } = await kit.serve(routes);
+      return runHere(args, { HOME: kit.home.path, CARGO_SERVER: url, CARGO_TOKEN: 'the-token' });
     },
   };
   return kit;

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { CargoError } from '../../../src/api/cargo-error.ts';
 import type { Plan } from '../../../src/api/plan.ts';
 import type { MigrateRequest } from '../../../src/cli/api.ts';
-import { againstServer, json, MIB } from './against-server.ts';
-import { exampleContainer, exampleMigration, h1, h2 } from './examples.ts';
+import { againstServer, inTurn, json, MIB } from './against-server.ts';
+import { exampleContainer, exampleHydrating, exampleMigration, h1, h2 } from './examples.ts';
 import type { Handler, Routes } from './scripted-server.ts';
 
 const kit = againstServer();
@@ -13,13 +13,14 @@ const container = (name: string) => ({ ...exampleContainer(name, 'Up'), Id: name
 const nameOf = (body: unknown): string => (body as MigrateRequest).container.replace(/0+$/, '');
 
 function planOf(body: unknown, blockers: string[] = []): Plan {
+  const copied = { strategy: 'precopy', reason: null } as const;
   return {
     container: nameOf(body),
     source: 'h1',
     target: (body as MigrateRequest).target,
     strategy: 'precopy',
     image: { reference: 'mariadb:lab', bytes: MIB, presentAtTarget: true },
-    mounts: [{ destination: '/data', kind: 'volume', name: 'data', files: 1, bytes: MIB }],
+    mounts: [{ destination: '/data', kind: 'volume', name: 'data', files: 1, bytes: MIB, ...copied }],
     findings: blockers.map((message) => ({ level: 'blocker', code: 'host-port-taken', subject: '80/tcp', message })),
     blocked: blockers.length > 0,
   };
@@ -110,5 +111,28 @@ describe('drain', () => {
     expect({ code, begun: begun() }).toEqual({ code: 8, begun: ['a'] });
     expect(stdout).toMatch(/^b +h2 +1\.0 MiB +not begun/m);
     expect(stderr).toContain('a could not be moved and stays on h1');
+  });
+
+  test('a container has moved once all its data is there, not when it runs: its host may be turned off then', async () => {
+    const routes = hostWith(({ body }) => planOf(body));
+    const hydrating = exampleHydrating({ container: 'a', id: 'm-a' });
+    routes['POST /v1/migrations'] = ({ body }) =>
+      nameOf(body) === 'a' ? hydrating : exampleMigration({ container: 'b', id: 'm-b' });
+    routes['GET /v1/migrations/m-a'] = inTurn(hydrating, exampleMigration({ container: 'a', id: 'm-a' }));
+    const { code, stdout } = await kit.here(routes, ['drain', 'h1', '--to', 'h2']);
+    expect(code).toBe(0);
+    const notes = stdout.split('\n').slice(0, 5);
+    const follows = 'a: runs on h2, its data follows';
+    expect(notes).toEqual(['a: to h2', follows, 'a: on h2, downtime 1.42 s', 'b: to h2', 'b: on h2, downtime 1.42 s']);
+  });
+
+  test('one that was stopped at the target is not said to stay', async () => {
+    const routes = hostWith(({ body }) => planOf(body));
+    const error = { code: 'SUSPECT', message: 'a was stopped, for it may have seen wrong data' };
+    routes['POST /v1/migrations'] = () => exampleHydrating({ container: 'a', id: 'm-a', error });
+    const { code, stderr } = await kit.here(routes, ['drain', 'h1', '--to', 'h2']);
+    expect({ code, begun: begun() }).toEqual({ code: 8, begun: ['a'] });
+    expect(stderr).toContain('a was stopped at the target');
+    expect(stderr).not.toContain('stays on h1');
   });
 });

@@ -1,5 +1,5 @@
 import { type ContainerSummary, Host } from '../../../src/api/host.ts';
-import { Migration } from '../../../src/api/migration.ts';
+import { Migration, type VolumeHydration } from '../../../src/api/migration.ts';
 
 export const h1 = exampleHost('h1', '457e43a5-e62d-4669-ab0f-6f5ae7ec7492');
 export const h2 = exampleHost('h2', 'ee80061b-0d11-4b7a-aeeb-f8cd4ddbd9b8');
@@ -92,6 +92,35 @@ export function exampleStaging(localBytes: number, changes: Partial<Migration> =
     copiedAt: null,
     movedAs: null,
     targetContainerId: null,
+    ...changes,
+  });
+}
+
+export const exampleVolume: VolumeHydration = {
+  name: 'mysqldata',
+  files: 208,
+  filesMissing: 104,
+  bytesMissing: 50 * MIB,
+  bytesFetched: 50 * MIB,
+  waiting: 2,
+  waits: 57,
+  denied: 0,
+  p50Ms: 3.14,
+  p99Ms: 41.3,
+  sourceAway: null,
+  trouble: [],
+};
+
+/** The same migration while its data follows the container, which runs at h2. */
+export function exampleHydrating(changes: Partial<Migration> = {}): Migration {
+  return exampleStaging(50 * MIB, {
+    phase: 'hydrating',
+    strategy: 'lazy',
+    activity: 'the container runs at the target; its data follows',
+    downtimeMs: 1420,
+    movedAs: 'mysqldemo-moved-1234abcd',
+    targetContainerId: 'aaaaaaaaaaaa',
+    hydration: [exampleVolume],
     ...changes,
   });
 }

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { CargoError } from '../../../src/api/cargo-error.ts';
 import { failures } from '../../../src/api/failures.ts';
 import { againstServer, inTurn, json, MIB } from './against-server.ts';
-import { exampleMigration, exampleStaging, h1, h2 } from './examples.ts';
+import { exampleHydrating, exampleMigration, exampleStaging, h1, h2 } from './examples.ts';
 import { scriptedServer } from './scripted-server.ts';
 
 const kit = againstServer();
@@ -29,6 +29,32 @@ describe('migrate', () => {
       force: true,
       strategy: 'precopy',
     });
+  });
+
+  test('returns while data still follows, and says so; with --wait once all is there', async () => {
+    const routes = () => ({
+      'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
+      'GET /v1/migrations/m-1': inTurn(exampleHydrating(), exampleMigration()),
+    });
+    const args = ['migrate', 'mysqldemo', '--to', 'h2'];
+    const atOnce = await kit.here(routes(), args);
+    expect(atOnce.code).toBe(0);
+    expect(atOnce.stdout).toBe(
+      'mysqldemo runs on h2 (downtime 1.42 s, 100.0 MiB in 208 files)\n' +
+        'Its data follows (50.0 MiB to come): until then h1 must stay up. `cargoctl status mysqldemo --watch` shows it, `cargoctl failover mysqldemo --wait` completes it then.\n',
+    );
+    expect((await kit.here(routes(), [...args, '--wait'])).stdout).toContain('is kept stopped');
+    expect(kit.server.seen).toHaveLength(3);
+  });
+
+  test('one whose container was stopped at the target is waited for no longer', async () => {
+    const error = { code: 'SUSPECT', message: 'mysqldemo was stopped, for it may have seen wrong data' };
+    const routes = {
+      'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
+      'GET /v1/migrations/m-1': () => exampleHydrating({ error, hydration: [] }),
+    };
+    const { code, stdout } = await kit.here(routes, ['migrate', 'mysqldemo', '--to', 'h2', '--wait']);
+    expect([code, stdout]).toEqual([failures.SUSPECT.exitCode, '']);
   });
 
   test('does not call a container running that was stopped', async () => {
@@ -93,6 +119,17 @@ describe('migrate', () => {
     expect(code).toBe(130);
     expect(stderr).toContain('goes on by itself');
     expect(kit.server.seen.some(({ method }) => method === 'DELETE')).toBe(false);
+  });
+
+  test('Ctrl-C while data follows speaks of no cancel, which would come too late', async () => {
+    const routes = {
+      'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
+      'GET /v1/migrations/m-1': () => exampleHydrating(),
+    };
+    const args = ['migrate', 'mysqldemo', '--to', 'h2', '--watch', '--wait'];
+    const { code, stderr } = await kit.against(routes, args, { interruptOn: 'hydrating' });
+    expect([code, stderr]).toEqual([130, expect.stringContaining('goes on by itself')]);
+    expect(stderr).not.toContain('cancel');
   });
 
   test('the server may be restarted while a migration is followed', async () => {

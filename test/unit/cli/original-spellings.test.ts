@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { againstServer, json } from './against-server.ts';
-import { exampleContainer, exampleMigration, h1, h2 } from './examples.ts';
+import { exampleContainer, exampleHydrating, exampleMigration, h1, h2 } from './examples.ts';
 
 const kit = againstServer();
 
@@ -26,7 +26,7 @@ describe('the spellings of 2015', () => {
 
   test('while data is still to come, the lazy copy is mentioned', async () => {
     const args = ['--migrate', '--source', 'h1', '--container', 'mysqldemo', '--target', 'h2', '--rootfs'];
-    const { stdout } = await kit.against({ 'POST /cargo': () => exampleMigration({ phase: 'switching' }) }, args);
+    const { stdout } = await kit.here({ 'POST /cargo': () => exampleHydrating() }, args);
     expect(stdout).toBe('Container Migrated successfully.\nLazy copy is in progress.\n');
   });
 

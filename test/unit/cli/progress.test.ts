@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import type { Migration } from '../../../src/api/migration.ts';
 import { briefProgress, fraction, watchProgress } from '../../../src/cli/progress.ts';
 import { printable } from '../../../src/cli/table.ts';
-import { exampleMigration, exampleStaging } from './examples.ts';
+import { exampleHydrating, exampleMigration, exampleStaging, exampleVolume } from './examples.ts';
 
 const MIB = 1024 * 1024;
 
@@ -31,6 +31,18 @@ test('elsewhere than on a terminal there is a line for each phase and each tenth
   );
   expect(lines[11]).toBe('copied: 100%  208/208 files  155.0 MiB/155.0 MiB');
   expect(printable(text.replaceAll('\n', ''))).toBe(text.replaceAll('\n', ''));
+});
+
+test('while data follows, its line says what waited for it, over all volumes, and what keeps it', () => {
+  const line = (changes: Partial<Migration>) =>
+    shown(false, (stream) => watchProgress(stream).update(exampleHydrating({ activity: '', ...changes })));
+  const hydrating = 'hydrating: 50%  104/208 files  50.0 MiB/100.0 MiB  10.0 MiB/s  ETA 5 s';
+  const other = { ...exampleVolume, waits: 3, waiting: 0, p99Ms: 2_500 };
+  expect(line({ hydration: [exampleVolume, other] })).toBe(`${hydrating}  60 waits, p99 2.50 s  2 waiting\n`);
+  expect(line({ hydration: [{ ...exampleVolume, waits: 0, waiting: 0 }] })).toBe(`${hydrating}\n`);
+  const away = { ...exampleVolume, waits: 1, denied: 4, sourceAway: 'no answer', trouble: ['disk full'] };
+  const words = 'paused  SOURCE AWAY  1 wait, p99 41 ms  2 waiting  4 failed  TROUBLE';
+  expect(line({ hydration: [away], paused: true })).toBe(`${hydrating}  ${words}\n`);
 });
 
 test('a slow copy has a line every few seconds, as long as anything moves', () => {

@@ -6,7 +6,9 @@ import {
   formatDuration,
   formatRate,
   formatSeconds,
+  formatWait,
   parseDuration,
+  parseLimit,
   parseRate,
 } from '../../../src/cli/quantity.ts';
 
@@ -24,6 +26,11 @@ describe('a rate', () => {
 
   test('may have decimals', () => {
     expect(parseRate('1.5K')).toBe(1536);
+  });
+
+  test('may be none where a limit is set', () => {
+    expect([parseLimit('None'), parseLimit('2K')]).toEqual(['none', 2048]);
+    expect(() => parseLimit('never')).toThrow(expect.objectContaining({ code: 'BAD_REQUEST' }));
   });
 
   test('is refused as a bad request whatever else it may be', () => {
@@ -97,4 +104,16 @@ test.each([
   [3725, '1 h 2 min'],
 ])('%d seconds are shown as %s', (seconds, text) => {
   expect(formatSeconds(seconds)).toBe(text);
+});
+
+test.each([
+  [0, '0.0 ms'],
+  [0.44, '0.4 ms'],
+  [9.96, '10 ms'],
+  [41.3, '41 ms'],
+  [999.4, '999 ms'],
+  [999.6, '1.00 s'],
+  [65_000, '1 min 5 s'],
+])('an access that waited %d ms is shown as %s', (milliseconds, text) => {
+  expect(formatWait(milliseconds)).toBe(text);
 });
