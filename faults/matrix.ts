@@ -24,9 +24,9 @@ export const faultNames = Object.keys(faults) as FaultName[];
 /**
  * The steps of a migration, those that can do most harm first, each with the points that belong to it. `until`: where the migration is stopped first, so
  * that a point which it passes more than once is the right one. `isDoomed`: something at the target keeps the container
- * from starting there, so that the migration goes back.
+ * from starting there, so that the migration goes back. `isLazy`: the data follows the container.
  */
-type Row = { points: readonly FaultPoint[]; until?: FaultPoint; isDoomed?: true };
+type Row = { points: readonly FaultPoint[]; until?: FaultPoint; isDoomed?: true; isLazy?: true };
 
 const of = (...parts: string[]): FaultPoint[] =>
   faultPoints.filter((point) => parts.some((part) => point.includes(`.${part}.`)));
@@ -38,6 +38,8 @@ export const steps = {
     until: 'server.copy-final.send',
   },
   start: { points: of('start', 'copied') },
+  arm: { points: of('arm'), isLazy: true },
+  hydrate: { points: of('hydrate', 'hydrating'), isLazy: true },
   refuse: { points: of('refuse'), isDoomed: true },
   thaw: { points: of('thaw'), isDoomed: true },
   abandon: { points: of('abandon', 'rolled-back'), isDoomed: true },
@@ -67,6 +69,7 @@ export type Cell = {
   point: FaultPoint;
   until: FaultPoint | null;
   isDoomed: boolean;
+  isLazy: boolean;
 };
 
 /** One cell for each step and fault; the points of a step take turns from fault to fault. */
@@ -104,7 +107,7 @@ export function everyPoint(): Cell[] {
 export function cellAt(step: MatrixStep, fault: FaultName, point: FaultPoint, name: string): Cell {
   const row: Row = steps[step];
   const until = row.until === point ? null : (row.until ?? null);
-  return { name, step, fault, point, until, isDoomed: row.isDoomed === true };
+  return { name, step, fault, point, until, isDoomed: row.isDoomed === true, isLazy: row.isLazy === true };
 }
 
 function candidates(step: MatrixStep, fault: FaultName): readonly FaultPoint[] {

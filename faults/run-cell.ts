@@ -87,9 +87,9 @@ async function strikeInMigration(bench: Bench, cell: Cell, roles: Roles, faults:
   const isAfter = cell.step === 'release' || cell.step === 'finish';
   const approach = cell.isDoomed ? 'server.start.send' : cell.until;
   bench.stops.arm(approach ?? cell.point);
-  const { id } = Migration.parse(
-    await bench.server('POST', '/v1/migrations', { container: CONTAINER, source: roles.source, target: roles.target }),
-  );
+  const options = { container: CONTAINER, source: roles.source, target: roles.target };
+  const strategy = cell.isLazy ? 'lazy' : 'precopy';
+  const { id } = Migration.parse(await bench.server('POST', '/v1/migrations', { ...options, strategy }));
   if (approach !== null) {
     await bench.stops.untilHeld(approach, REACHED_MS);
     if (cell.isDoomed) await doom(bench, roles.target);
