@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { stopFileSystem } from '../../../lab/power-cut.ts';
 
+const UNMOUNT_TRIES = 1000;
+
 export const fileSystems = ['ext4', 'xfs', 'btrfs'] as const;
 export type FileSystem = (typeof fileSystems)[number];
 
@@ -41,7 +43,11 @@ export class Image implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    execFileSync('umount', [this.path]);
+    // Processes that were killed a moment ago may still hold on to it.
+    for (let tries = 0; spawnSync('umount', [this.path]).status !== 0; tries += 1) {
+      if (tries === UNMOUNT_TRIES) throw new Error(`${this.path} stays busy`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+    }
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
 }
