@@ -1,4 +1,5 @@
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, statSync, writeSync } from 'node:fs';
+import { readFully } from './file-content.ts';
 import { InodeIndex } from './inode-index.ts';
 import { PagedFile } from './paged-file.ts';
 import { BLOCK, LINK, RACY, RecordView, STALE } from './record.ts';
@@ -50,7 +51,12 @@ export class BaseTree implements Disposable {
     const head = new Float64Array(HEAD_WORDS);
     head.set([file.size, count, low.length, high.length, blocks.length, links.length, unsure.length]);
     const parts = [head, blocks, links, low, high, offset, unsure];
-    writeFileSync(indexPath(path), Buffer.concat(parts.map(bytesOf)), { mode: 0o600 });
+    const fd = openSync(indexPath(path), 'w', 0o600);
+    try {
+      for (const part of parts.map(bytesOf)) writeFully(fd, part);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   get file(): PagedFile {
@@ -118,9 +124,9 @@ export function indexPath(treePath: string): string {
 }
 
 function readKept(path: string): Parts | null {
-  if (statSync(indexPath(path), { throwIfNoEntry: false }) === undefined) return null;
-  const { buffer, byteOffset, length } = Buffer.from(readFileSync(indexPath(path)));
-  const whole = buffer.slice(byteOffset, byteOffset + length);
+  const whole = readWhole(indexPath(path));
+  if (whole === null) return null;
+  const length = whole.byteLength;
   let at = 0;
   const words = (count: number): Uint32Array<ArrayBuffer> => {
     at += 4 * count;
@@ -141,6 +147,23 @@ function readKept(path: string): Parts | null {
   const [blocks, links] = [doubles(blockCount), doubles(linkCount)];
   const [low, high, offset, unsure] = [words(slots), words(highs), words(slots), words(unsureCount)];
   return { tree: { file, index: InodeIndex.fromTable({ low, high, offset, count }) }, blocks, links, unsure };
+}
+
+/** Into memory of its own, once: an index has tens of bytes a file. Null where there is no such file. */
+function readWhole(path: string): ArrayBuffer | null {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return null;
+  const whole = new ArrayBuffer(stat.size);
+  const fd = openSync(path, 'r');
+  try {
+    return readFully(fd, Buffer.from(whole), 0) ? whole : null;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function writeFully(fd: number, bytes: Buffer): void {
+  for (let done = 0; done < bytes.length; ) done += writeSync(fd, bytes, done);
 }
 
 function bytesOf({ buffer, byteOffset, byteLength }: Float64Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): Buffer {

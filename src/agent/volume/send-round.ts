@@ -44,6 +44,13 @@ export type SourceState = z.infer<typeof SourceState>;
 
 /** The source's side of a round, start to end. */
 export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
+  const { label, stats } = sendTree(job, link);
+  // When the indexes of the trees that were compared are gone: a million files have tens of MB of them.
+  if (job.isFollowed === true) BaseTree.keepIndex(manifestPaths(job.stateDir, label).tree);
+  return stats;
+}
+
+function sendTree(job: SendJob, link: Link): { label: string; stats: RoundStats } {
   using root = OpenRoot.open(job.root);
   const state = new StateFile(job.stateDir, 'source.json', SourceState);
   const known = state.read() ?? newState();
@@ -90,8 +97,7 @@ export function sendRoundInWorker(job: SendJob, link: Link): RoundStats {
   link.sendControl(frameKinds.bye, {});
   state.write({ ...kept, acknowledged: label, sent: label, sizes: { [label]: size } });
   removeManifests(job.stateDir, [label]);
-  if (job.isFollowed === true) BaseTree.keepIndex(manifestPaths(job.stateDir, label).tree);
-  return stats;
+  return { label, stats };
 }
 
 /** Which of the bases the target has; null: none, its own manifest follows. */

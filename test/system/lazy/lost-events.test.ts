@@ -101,6 +101,13 @@ function build(root: string, names: readonly string[]): void {
   }
 }
 
+/** Each thread: one that is not yet may read the first event by itself. */
+function isStopped(pid: number): boolean {
+  return fs
+    .readdirSync(`/proc/${pid}/task`)
+    .every((task) => /\) T /.test(fs.readFileSync(`/proc/${pid}/task/${task}/stat`, 'latin1')));
+}
+
 async function beginPaused(pair: LazyPair): Promise<void> {
   await pair.begin();
   await controlVolume(pair.stateDir, { do: 'pause' });
@@ -147,6 +154,7 @@ test('what the waiting thread does says which file it wants; else it waits until
   await Promise.all(calls.map(({ ready }) => ready));
   const hydrator = pair.hydrator() ?? 0;
   process.kill(hydrator, 'SIGSTOP');
+  await expect.poll(() => isStopped(hydrator)).toBe(true);
   for (const call of calls) call.begin();
   await expect.poll(() => calls.every(({ isBlocked }) => isBlocked)).toBe(true);
   process.kill(hydrator, 'SIGCONT');

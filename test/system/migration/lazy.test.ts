@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, expect, test } from 'vitest';
 import { LabUnderTest } from '../lab.ts';
-import { Database } from './database-under-load.ts';
+import { tracesOfHydration } from './traces.ts';
 
 let lab: LabUnderTest;
 
@@ -14,45 +14,6 @@ async function reaches(container: string, phase: string): Promise<void> {
   const poll = { timeout: 120_000, interval: 100 };
   await expect.poll(async () => (await lab.status(container)).phase, poll).toBe(phase);
 }
-
-/** What the engine needs while data follows: the mount over the volume, and processes. */
-async function traces(host: string): Promise<string> {
-  const look =
-    'grep -c cargo-lazy /proc/self/mountinfo; ls -A /run/cargo-lazy; cat /sys/fs/cgroup/pids/hydrators/cgroup.procs';
-  return (await lab.exec(host, 'sh', '-c', `{ ${look}; } 2>/dev/null`)).stdout.trim();
-}
-
-test('a MariaDB runs at the target before its data is there; agents may be killed, and no acknowledged row is lost', async () => {
-  await using database = await Database.start(lab, 'follower', 3320);
-  await using load = await database.load('h1');
-  const moved = await lab.cargoctl('migrate', 'follower', '--to', 'h2', '--strategy', 'lazy', '--bwlimit', '50K');
-  expect(moved, moved.stderr).toMatchObject({ status: 0 });
-  const paused = await lab.cargoctl('pause', 'follower');
-  expect(paused, paused.stderr).toMatchObject({ status: 0 });
-  expect(await lab.status('follower')).toMatchObject({ phase: 'hydrating', strategy: 'lazy', paused: true });
-  await load.writesOn('h2');
-  const early = await lab.cargoctl('failover', 'follower');
-  expect(early, 'nothing lets go of a source that has data alone').toMatchObject({ status: 4 });
-  expect(early.stderr).toMatch(/\d+ bytes of follower in \d+ files are still on h1 alone/);
-
-  await lab.lab('kill-agent', 'h2');
-  await lab.lab('restart-agent', 'h2');
-  await lab.lab('kill-agent', 'h1');
-  await lab.lab('restart-agent', 'h1');
-  await load.writesOn('h2');
-  for (const change of [
-    ['set', 'follower', '--bwlimit', 'none'],
-    ['resume', 'follower'],
-  ]) {
-    const made = await lab.cargoctl(...change);
-    expect(made, made.stderr).toMatchObject({ status: 0 });
-  }
-  await reaches('follower', 'copied');
-  await load.expectWholeOn('h2');
-  expect(await traces('h2'), 'nothing of the engine is left').toBe('0');
-  const failover = await lab.cargoctl('failover', 'follower', '--cleanup');
-  expect(failover, failover.stderr).toMatchObject({ status: 0 });
-});
 
 test('the target loses its power while data follows: the container is up again by itself, with every byte', async () => {
   await lab.image('busybox', 'h1');
@@ -83,7 +44,7 @@ test('the target loses its power while data follows: the container is up again b
     [...[1, 2, 3, 4, 5, 6].map((n) => `f${n}: OK`), 'started', 'started', 'started'].join('\n'),
   );
   await reaches('cold', 'copied');
-  expect(await traces('h2')).toBe('0');
+  expect(await tracesOfHydration(lab, 'h2')).toBe('0');
 });
 
 test('a container whose protection is lost while data is missing is stopped, and stays so until somebody recovers it', async () => {

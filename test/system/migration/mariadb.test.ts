@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import type { Migration } from '../../../src/api/migration.ts';
 import { LabUnderTest } from '../lab.ts';
 import { Database } from './database-under-load.ts';
+import { tracesOfHydration } from './traces.ts';
 
 let lab: LabUnderTest;
 let database: Database;
@@ -79,4 +80,36 @@ test('the target loses its link in the switch: the source waits for its answer, 
   await lab.lab('heal', 'h2');
   const ended = await settled();
   await load.expectWholeOn(ended.phase === 'copied' ? 'h2' : 'h1');
+});
+
+test('a MariaDB runs at the target before its data is there; agents may be killed, and no acknowledged row is lost', async () => {
+  // The test before this one ends on either.
+  const before = await lab.status('shop');
+  const [home, away] = before.phase === 'completed' ? [before.target, before.source] : [before.source, before.target];
+  await using load = await database.load(home);
+  const moved = await lab.cargoctl('migrate', 'shop', '--to', away, '--strategy', 'lazy', '--bwlimit', '50K');
+  expect(moved, moved.stderr).toMatchObject({ status: 0 });
+  const paused = await lab.cargoctl('pause', 'shop');
+  expect(paused, paused.stderr).toMatchObject({ status: 0 });
+  expect(await lab.status('shop')).toMatchObject({ phase: 'hydrating', strategy: 'lazy', paused: true });
+  await load.writesOn(away);
+  const early = await lab.cargoctl('failover', 'shop');
+  expect(early, 'nothing lets go of a source that has data alone').toMatchObject({ status: 4 });
+  expect(early.stderr).toMatch(/\d+ bytes of shop in \d+ files are still on h\d alone/);
+
+  for (const host of [away, home]) {
+    await lab.lab('kill-agent', host);
+    await lab.lab('restart-agent', host);
+  }
+  await load.writesOn(away);
+  for (const change of [
+    ['set', 'shop', '--bwlimit', 'none'],
+    ['resume', 'shop'],
+  ]) {
+    const made = await lab.cargoctl(...change);
+    expect(made, made.stderr).toMatchObject({ status: 0 });
+  }
+  expect(await settled()).toMatchObject({ phase: 'copied' });
+  await load.expectWholeOn(away);
+  expect(await tracesOfHydration(lab, away), 'nothing of the engine is left').toBe('0');
 });

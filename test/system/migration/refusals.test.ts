@@ -105,8 +105,8 @@ const refused = [
     code: 'BLOCKED',
   },
   {
-    why: 'a strategy that is not built',
-    body: { container: 'only', target: 'h2', strategy: 'lazy' },
+    why: 'a strategy that there is not',
+    body: { container: 'only', target: 'h2', strategy: 'postcopy' },
     status: 400,
     code: 'BAD_REQUEST',
   },

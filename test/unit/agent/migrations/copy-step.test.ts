@@ -89,7 +89,9 @@ test('every mount is copied to where it is at the target, and the amounts add up
   };
   const total = await createCopyStep(receive)(given.context, { round: 2, final: true, bwlimit: 1_000 });
   expect(total).toEqual({ files: 2, deleted: 4, bytes: 6, totalFiles: 8, totalBytes: 1_000 });
-  expect(asked).toEqual([0, 3].map((mountIndex) => ({ mountIndex, round: 2, final: true, bwlimit: 1_000 })));
+  expect(asked).toEqual(
+    [0, 3].map((mountIndex) => ({ mountIndex, round: 2, final: true, bwlimit: 1_000, contentLimit: null })),
+  );
   const { directory } = given.context;
   expect(received).toEqual([
     { root: { path: '/target/db', isFile: false }, stateDir: `${directory}/mount-0`, round: 2 },
