@@ -39,6 +39,9 @@ const root = join(import.meta.dirname, '..');
 const scratch = mkdtempSync(join(tmpdir(), 'cargo-test-'));
 const temporary = join(scratch, 'tmp');
 mkdirSync(temporary);
+// As the agent's launcher does: without it each thread of a test strips types with WebAssembly, and V8 has been seen to
+// end a process (ThreadIsolation::UnregisterWasmAllocation) when many threads come and go.
+const compiled = join(scratch, 'compiled');
 // Ctrl-C reaches the runs too: they take their labs down first.
 process.on('SIGINT', () => undefined);
 const asked = process.argv.slice(2);
@@ -55,7 +58,7 @@ async function runVitest(group: readonly string[], index: number): Promise<Run> 
   const child = spawn(process.execPath, [join(root, 'node_modules/vitest/vitest.mjs'), ...args], {
     cwd: root,
     stdio: index === 0 ? 'inherit' : ['ignore', 'pipe', 'pipe'],
-    env: { ...process.env, TMPDIR: temporary },
+    env: { ...process.env, TMPDIR: temporary, NODE_COMPILE_CACHE: compiled },
   });
   const printed: Buffer[] = [];
   for (const stream of [child.stdout, child.stderr]) stream?.on('data', (piece: Buffer) => printed.push(piece));

@@ -10,6 +10,8 @@ flags=--max-semi-space-size=1
 # One heap for all threads; with one each, what a thread freed stays its own.
 export MALLOC_ARENA_MAX=1
 
+# Only a cache that was looked at here.
+unset NODE_COMPILE_CACHE
 # CARGO_CODE_CACHE: another directory, or empty for none.
 cache=${CARGO_CODE_CACHE-/var/cache/cargo}
 
