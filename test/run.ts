@@ -67,11 +67,18 @@ async function runVitest(group: readonly string[], index: number): Promise<Run> 
   return { report, status };
 }
 
-/** Once more at the very end, where the log of a machine that shows little of it still has them. */
-function sayFailed(file: string, results: readonly TestResult[]): void {
+/** Once more at the end, where the log of a machine that shows little of it still has them. */
+function sayReasons(file: string, results: readonly TestResult[]): void {
   for (const { fullName, failureMessages } of results.filter(({ status }) => status === 'failed')) {
     const reason = (failureMessages ?? []).join('\n').split('\n').slice(0, LINES_OF_A_FAILURE).join('\n    ');
-    console.error(`failed: ${file}: ${fullName}\n    ${reason}`);
+    console.error(`${file}: ${fullName}\n    ${reason}`);
+  }
+}
+
+/** A line each, last of all. */
+function sayFailed(file: string, results: readonly TestResult[]): void {
+  for (const { fullName } of results.filter(({ status }) => status === 'failed')) {
+    console.error(`failed: ${file}: ${fullName}`);
   }
 }
 
@@ -88,6 +95,7 @@ function summarise(ended: readonly Run[]): number {
   const unlisted = skipped.filter(({ fullName }) => !allowed.has(fullName));
   const brokenFiles = testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
   const left = readdirSync(temporary);
+  for (const { name, assertionResults } of testResults) sayReasons(relative(root, name), assertionResults);
   for (const { name, assertionResults } of testResults) sayFailed(relative(root, name), assertionResults);
   for (const { fullName } of unlisted) console.error(`skipped, but not listed in test/skips.json: ${fullName}`);
   for (const { name, message } of brokenFiles) console.error(`test file could not run: ${name}: ${message ?? ''}`);

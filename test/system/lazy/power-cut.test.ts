@@ -12,7 +12,10 @@ import { type Patch, patched } from './patches.ts';
 import { bytes } from './trees.ts';
 
 const MB = 2 ** 20;
+const BLOCK = 4096;
 const CUTS = 2;
+/** What a power cut takes is chance: a control tries as often until it took something. */
+const ATTEMPTS = 5;
 /** Small ones that nobody touches, which come first, and large ones that processes write to. */
 const [SMALL, LARGE] = [4, 8];
 /** So much happens before the power goes. */
@@ -56,14 +59,19 @@ class Model {
     if (found.length !== content.length && !isShort) this.wrong.push(`${name} has ${found.length} bytes`);
     for (let at = 0; at < found.length; at += 1) {
       if (found[at] === content[at]) continue;
-      const isBegun =
-        change?.[1] === 'write' && at >= change[2] && at < change[2] + change[3] && found[at] === change[4];
-      if (isBegun) continue;
+      if (change !== undefined && mayShow(change, at, found[at])) continue;
       this.wrong.push(`${name} at ${at} is ${found[at]}, not ${content[at]}`);
       break;
     }
     this.files.set(name, found);
   }
+}
+
+/** Whether a change that was only begun explains this byte. A file system that cuts a file zeroes the rest of its last block first. */
+function mayShow(change: Change, at: number, byte: number | undefined): boolean {
+  const [, what, start] = change;
+  if (what === 'write') return at >= start && at < start + change[3] && byte === change[4];
+  return what === 'cut' && at >= start && at < Math.ceil(start / BLOCK) * BLOCK && byte === 0;
 }
 
 /** Lets processes write until the power goes, with what they had been told noted in `model`. */
@@ -100,21 +108,25 @@ async function hasBegun(pair: LazyPair): Promise<boolean> {
   return filesDone > 0 || bytesFetched > FETCHED;
 }
 
-/** What the last complete line says of a change that was not synced may have happened or not. */
+/**
+ * A writer's last change may have happened or not, even if it says that it was synced: fsync(2) on XFS answers 0 when the
+ * file system is shut down while it runs (xfs_fsync_flush_log of fs/xfs/xfs_file.c finds the inode not pinned any more),
+ * where a real power cut would have taken the answer too.
+ */
 function note(model: Model, output: string): void {
   const said: (Change | 'synced')[] = output
     .split('\n')
     .slice(0, -1)
     .map((line) => JSON.parse(line));
-  for (const [index, change] of said.entries()) {
-    if (change === 'synced') continue;
-    if (said[index + 1] === 'synced' || change[1] === 'read') model.apply(change);
+  const changes = said.filter((line) => line !== 'synced');
+  for (const [index, change] of changes.entries()) {
+    if (index < changes.length - 1 || change[1] === 'read') model.apply(change);
     else model.begun.push(change);
   }
 }
 
 /** What is wrong after some power cuts while files arrive and are written to. */
-async function cutAgainAndAgain(kind: FileSystem, cuts: number): Promise<string[]> {
+async function cutAgainAndAgain(kind: FileSystem, cuts: number, seed = SEED): Promise<string[]> {
   using image = new Image(kind, 512);
   await using pair = new LazyPair(image.path, { bwlimit: 3 * MB, sourceDirectory: image.directory });
   const model = new Model();
@@ -125,7 +137,7 @@ async function cutAgainAndAgain(kind: FileSystem, cuts: number): Promise<string[
   }
   await pair.begin();
   for (let cut = 0; cut < cuts; cut += 1) {
-    await writeUntilCut(image, pair, model, SEED + cut * WRITERS);
+    await writeUntilCut(image, pair, model, seed + cut * WRITERS);
     pair.playBoot();
     await armVolume(pair.stateDir);
     for (const [name] of model.begun) model.settle(name, await fs.promises.readFile(join(pair.target, name)));
@@ -166,7 +178,11 @@ const controls: [string, Patch[]][] = [
 test.each(controls)('control: unless %s, a power cut does', async (_, patches) => {
   for (const [name, value] of Object.entries(patched(...patches))) vi.stubEnv(name, value);
   try {
-    expect(await cutAgainAndAgain('ext4', 1)).not.toEqual([]);
+    const wrong: string[] = [];
+    for (let attempt = 0; wrong.length === 0 && attempt < ATTEMPTS; attempt += 1) {
+      wrong.push(...(await cutAgainAndAgain('ext4', 1, SEED + attempt * WRITERS)));
+    }
+    expect(wrong).not.toEqual([]);
   } finally {
     vi.unstubAllEnvs();
   }
