@@ -81,6 +81,8 @@ export const agentSteps = {
       bytes: z.number().describe('Content bytes that travelled in this round.'),
       totalFiles: z.int().describe('Entries of all trees at the end of the round.'),
       totalBytes: z.number().describe('Bytes of content of all trees at the end of the round.'),
+      drainMs: z.number().nullable().default(null).describe('Until the source had said what differs.'),
+      applyMs: z.number().nullable().default(null).describe('From then on until it was here, durable.'),
     }),
   },
   /**
@@ -90,7 +92,10 @@ export const agentSteps = {
   arm: {
     side: 'target',
     input: z.object({ bwlimit: z.number().positive().nullable(), paused: z.boolean() }),
-    output: z.object({ files: z.int().describe('That wait for their content.') }),
+    output: z.object({
+      files: z.int().describe('That wait for their content.'),
+      armMs: z.number().nullable().default(null),
+    }),
   },
   /** Target: ends when all content is here and nothing of the protection is left. */
   hydrate: { side: 'target', input: z.object({}), output: z.object({ files: z.int() }) },
@@ -98,7 +103,12 @@ export const agentSteps = {
   start: {
     side: 'target',
     input: z.object({ healthTimeoutMs: z.int().positive() }),
-    output: z.object({ running: z.boolean(), health: z.enum(['none', 'healthy']), startMs: z.number() }),
+    output: z.object({
+      running: z.boolean(),
+      health: z.enum(['none', 'healthy']),
+      startMs: z.number(),
+      upMs: z.number().nullable().default(null).describe('Of startMs: until Docker had started it.'),
+    }),
   },
   /**
    * Target: refuses the permit for ever; only this answer lets the source resume. Fails with TARGET_STARTED when the

@@ -60,6 +60,19 @@ export const Round = z.object({
 });
 export type Round = z.infer<typeof Round>;
 
+const Part = z.number().nullable().default(null);
+
+/** Where the time of the switch went, in ms, as the agents measured it; null: not known, or there was no such part. */
+export const SwitchTimes = z.object({
+  stopMs: Part.describe('The container stopped.'),
+  drainMs: Part.describe('What had changed since the last round was found, from the change log or by a scan.'),
+  applyMs: Part.describe('It came to the target, and is durable there.'),
+  armMs: Part.describe('Lazy: what is missing was laid out and protected.'),
+  startMs: Part.describe('Docker started the container.'),
+  healthyMs: Part.describe('It became healthy; null without a health check.'),
+});
+export type SwitchTimes = z.infer<typeof SwitchTimes>;
+
 export const Failure = z.object({
   code: z.string(),
   message: z.string(),
@@ -138,6 +151,7 @@ export const Migration = z.object({
   etaSeconds: z.number().nullable(),
   rounds: z.array(Round),
   downtimeMs: z.number().nullable().describe('From stop to running (and healthy) again, as the agents measured it.'),
+  switchTimes: SwitchTimes.prefault({}),
   createdAt: z.iso.datetime(),
   startedAt: z.iso.datetime().nullable().describe('When copying began.'),
   updatedAt: z.iso.datetime(),

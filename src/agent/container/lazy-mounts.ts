@@ -45,6 +45,7 @@ export class LazyMounts {
 
   /** Protects what is missing, then lets Docker find the data. Idempotent, also after a crash at any moment. */
   async arm(context: StepContext, { bwlimit, paused }: StepInput<'arm'>): Promise<StepOutput<'arm'>> {
+    const began = performance.now();
     const lazy = definitionOf(context).mounts.filter(({ strategy }) => strategy === 'lazy');
     await updateTarget(context, (target) => ({
       lazy: lazy.map(({ index }) => target.lazy.find((known) => known.index === index) ?? { index, suspect: false }),
@@ -56,7 +57,7 @@ export class LazyMounts {
       await this.#protect(mount);
       await controlVolume(mount.stateDir, { do: paused ? 'pause' : 'resume' });
     }
-    return { files };
+    return { files, armMs: performance.now() - began };
   }
 
   /**

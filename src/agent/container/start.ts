@@ -34,7 +34,7 @@ export async function start(
   await reach('target.start.gate-open');
   const result = definitionOf(context).running
     ? await startAndWatch(engine, containerId, input.healthTimeoutMs, context.signal)
-    : ({ running: false, health: 'none', startMs: 0 } as const);
+    : ({ running: false, health: 'none', startMs: 0, upMs: null } as const);
   await engine.setRestartPolicy(containerId, restartPolicy ?? { Name: 'no' }, context.signal);
   await tidyUp(engine, context);
   return result;
@@ -71,8 +71,9 @@ async function startAndWatch(
     inspect = await engine.inspect(id, signal);
   }
   const settled = performance.now();
-  if (health === 'none') return { running: true, health, startMs: up - began };
-  if (inspect.State.Health?.Status === 'healthy') return { running: true, health, startMs: settled - began };
+  const upMs = up - began;
+  if (health === 'none') return { running: true, health, startMs: upMs, upMs };
+  if (inspect.State.Health?.Status === 'healthy') return { running: true, health, startMs: settled - began, upMs };
   throw await unhealthy(engine, inspect, `was not healthy within ${healthTimeoutMs} ms`, signal);
 }
 

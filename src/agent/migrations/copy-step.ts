@@ -23,11 +23,14 @@ export function createCopyStep(receive: ReceiveRound): StepHandler<'copy'> {
   return async (context, input) => {
     const mounts = targetMounts(context);
     const results: RoundStats[] = [];
+    const began = performance.now();
+    let drainMs = 0;
     for (const { mount, path } of mounts) {
       const progress = new CopyProgress(context, mounts, results, mount);
       results.push(await copyPatiently({ context, input, receive }, { mount, path }, progress));
+      drainMs += progress.drainMs;
     }
-    return sum(results);
+    return { ...sum(results), drainMs, applyMs: performance.now() - began - drainMs };
   };
 }
 
@@ -114,7 +117,10 @@ class CopyProgress {
   readonly #activity: string;
   readonly #done: RoundStats;
   readonly #after: { files: number; bytes: number };
+  readonly #began = performance.now();
   #last: RoundProgress;
+  /** Until the source had said what differs. */
+  drainMs = 0;
 
   constructor(context: StepContext, mounts: readonly TargetMount[], before: readonly RoundStats[], current: DataMount) {
     const after = mounts.slice(before.length + 1).map(({ mount }) => mount);
@@ -130,6 +136,7 @@ class CopyProgress {
 
   report(round: RoundProgress): void {
     this.#last = round;
+    if (this.drainMs === 0) this.drainMs = performance.now() - this.#began;
     this.#tell(this.#activity);
   }
 

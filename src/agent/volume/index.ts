@@ -80,7 +80,7 @@ async function changesOf({ log, onWholeScan }: SendOptions): Promise<RoundChange
 
 /**
  * The target's side: makes the tree exactly what the source sends; what the source doesn't have is deleted. May be
- * repeated with the same `stateDir` after any interruption.
+ * repeated with the same `stateDir` after any interruption. The first progress is told when the source has said what differs.
  */
 export async function receiveRound(options: RoundOptions): Promise<RoundStats> {
   const { socket, keys, root, stateDir, round, signal, onProgress } = options;

@@ -42,9 +42,10 @@ export function receiveRoundInWorker(job: ReceiveJob, link: Link): RoundStats {
   const plan = link.receiveControl(frameKinds.plan, RoundPlan);
 
   state.remove();
-  const applier = new Applier({ root, stash, hash }, (done) =>
-    link.report({ ...done, filesTotal: plan.files, bytesTotal: plan.bytes }),
-  );
+  const report = (done: { filesDone: number; bytesDone: number }): void =>
+    link.report({ ...done, filesTotal: plan.files, bytesTotal: plan.bytes });
+  report({ filesDone: 0, bytesDone: 0 });
+  const applier = new Applier({ root, stash, hash }, report);
   const end = applyAll(applier, link);
   applier.finish();
   compareTotals(end, applier, entries);

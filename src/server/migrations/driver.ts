@@ -7,6 +7,7 @@ import { healthLimitMs } from './health-limit.ts';
 import type { StoredMigration } from './record.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
 import { isTimeToSwitch } from './rounds.ts';
+import { addSwitchTimes } from './switch-times.ts';
 
 const ROLLED_BACK = 'rolled back: the container is on the source as before';
 /** Between asking a target that contradicts itself: it has started, and its start has failed. */
@@ -84,38 +85,49 @@ export class Driver {
     await this.#hands.update({
       movedAs: frozen.movedAs,
       leftAtSource: frozen.bases,
+      switchTimes: addSwitchTimes(migration.switchTimes, { freeze: frozen }),
       activity: 'copying the last changes',
     });
     const last = migration.rounds.at(-1);
     if (last?.final !== true) await this.#copy(migration.rounds.length + 1, true, limits.patienceMs);
     this.#hands.signal.throwIfAborted();
+    let armed: StepOutput<'arm'> | null = null;
     if (hasLazy(migration)) {
       const { bwlimit, paused } = await this.#hands.get();
-      await this.#hands.atTarget('arm', 'arm', { bwlimit, paused }, limits);
+      armed = await this.#hands.atTarget('arm', 'arm', { bwlimit, paused }, limits);
       this.#hands.signal.throwIfAborted();
     }
     const healthTimeoutMs = healthLimitMs(migration.definition);
     const copyingMs = Date.now() - frozenAtMs;
-    const { startMs } = await this.#start(healthTimeoutMs);
-    await this.#arrive(copyingMs + startMs);
+    const started = await this.#start(healthTimeoutMs, armed);
+    await this.#arrive(copyingMs + started.startMs, started);
   }
 
   /**
    * Once this was sent the container may run at the target and serve its clients: only a definite answer of the agent
    * leads on or back, however long it takes, and a cancel comes too late.
    */
-  async #start(healthTimeoutMs: number): Promise<StepOutput<'start'>> {
-    const startSentAt = (await this.#hands.get()).startSentAt ?? new Date().toISOString();
-    await this.#hands.update({ startSent: true, startSentAt, activity: 'starting at the target' });
+  async #start(healthTimeoutMs: number, arm: StepOutput<'arm'> | null): Promise<StepOutput<'start'>> {
+    const known = await this.#hands.get();
+    await this.#hands.update({
+      startSent: true,
+      startSentAt: known.startSentAt ?? new Date().toISOString(),
+      switchTimes: addSwitchTimes(known.switchTimes, { arm }),
+      activity: 'starting at the target',
+    });
     const limits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };
     return this.#hands.atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
 
   /** The container is at home at the target. */
-  async #arrive(downtimeMs: number): Promise<void> {
+  async #arrive(downtimeMs: number, start: StepOutput<'start'>): Promise<void> {
     const migration = await this.#hands.get();
     const { definition, targetId, bases } = migration;
-    const downtime = { downtimeMs: definition.running ? Math.round(downtimeMs) : null, undoing: null };
+    const downtime = {
+      downtimeMs: definition.running ? Math.round(downtimeMs) : null,
+      switchTimes: addSwitchTimes(migration.switchTimes, { start }),
+      undoing: null,
+    };
     if (hasLazy(migration)) {
       const activity = 'the container runs at the target; its data follows';
       await this.#hands.update({ ...downtime, phase: 'hydrating', activity });
@@ -148,7 +160,7 @@ export class Driver {
     const { bwlimit } = await this.#hands.get();
     const startedMs = Date.now();
     const output = await this.#hands.atTarget('copy', `copy-${round}`, { round, final, bwlimit }, { patienceMs });
-    const { rounds } = await this.#hands.get();
+    const { rounds, switchTimes } = await this.#hands.get();
     const done: Round = {
       round,
       final,
@@ -160,6 +172,7 @@ export class Driver {
     const whole = (total: number): Migration['files'] => ({ total, local: total, verified: total });
     await this.#hands.update({
       rounds: [...rounds, done],
+      switchTimes: addSwitchTimes(switchTimes, { copy: final ? output : null }),
       files: whole(output.totalFiles),
       bytes: whole(output.totalBytes),
     });
@@ -239,15 +252,16 @@ export class Driver {
   async #hasStartedAfterAll(healthTimeoutMs: number): Promise<boolean> {
     const { epoch, frozenAtMs } = await this.#hands.update({ epoch: (await this.#hands.get()).epoch + 1 });
     this.#ports.log.info({ migration: this.#hands.id, epoch }, 'the target had started: going on');
+    let started: StepOutput<'start'>;
     try {
-      await this.#start(healthTimeoutMs);
+      started = await this.#start(healthTimeoutMs, null);
     } catch (error) {
       this.#hands.shutdown.throwIfAborted();
       this.#ports.log.warn({ migration: this.#hands.id, err: error }, 'the container that had started is not well');
       await delay(RECHECK_MS, undefined, { signal: this.#hands.shutdown });
       return false;
     }
-    await this.#arrive(Date.now() - (frozenAtMs ?? Date.now()));
+    await this.#arrive(Date.now() - (frozenAtMs ?? Date.now()), started);
     return true;
   }
 

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { MigrateOptions } from '../../api/migration.ts';
+import { type MigrateOptions, SwitchTimes } from '../../api/migration.ts';
 import type { Planned } from './planner.ts';
 import type { StoredMigration } from './record.ts';
 
@@ -33,6 +33,7 @@ export function newMigration(
     etaSeconds: null,
     rounds: [],
     downtimeMs: null,
+    switchTimes: SwitchTimes.parse({}),
     createdAt: now,
     startedAt: null,
     updatedAt: now,

@@ -2,6 +2,7 @@ import type { AgentRecord } from '../../api/agent-records.ts';
 import { agentSteps } from '../../api/agent-steps.ts';
 import { type Failure, type Migration, openPhases, type Phase, type Round } from '../../api/migration.ts';
 import type { StoredMigration } from './record.ts';
+import { addSwitchTimes } from './switch-times.ts';
 
 /** What both hosts of a migration said; null: the host answered that it has no record of it. */
 export type Witnesses = { source: AgentRecord | null; target: AgentRecord | null };
@@ -168,10 +169,17 @@ function progressOf(known: StoredMigration, { source, target }: Witnesses): Part
   const whole = (total: number): Migration['files'] => ({ total, local: total, verified: total });
   const frozen = agentSteps.freeze.output.safeParse(source?.outcomes['freeze']?.output).data;
   const used = (target?.target?.usedBases ?? []).map(({ base }) => base);
+  const times = {
+    freeze: frozen,
+    copy: rounds.at(-1)?.final === true ? last : null,
+    arm: agentSteps.arm.output.safeParse(target?.outcomes['arm']?.output).data,
+    start: agentSteps.start.output.safeParse(target?.outcomes['start']?.output).data,
+  };
   const bases = [...known.bases.filter(({ name }) => !used.some((base) => base.name === name)), ...used];
   return {
     rounds,
     bases,
+    switchTimes: addSwitchTimes(known.switchTimes, times),
     targetContainerId: target?.target?.containerId ?? known.targetContainerId,
     movedAs: source?.source?.frozen?.movedAs ?? known.movedAs,
     ...(frozen === undefined ? {} : { leftAtSource: frozen.bases }),

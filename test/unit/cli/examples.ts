@@ -64,6 +64,7 @@ export function exampleMigration(changes: Partial<Migration> = {}): Migration {
       return { round, final: round === 3, files: 208, deleted: 0, bytes: 155 * MIB, durationMs: 1500 };
     }),
     downtimeMs: 1420,
+    switchTimes: { stopMs: 550, drainMs: 20, applyMs: 110, armMs: null, startMs: 310, healthyMs: null },
     createdAt: '2026-01-01T00:00:00.000Z',
     startedAt: '2026-01-01T00:00:01.000Z',
     updatedAt: '2026-01-01T00:00:09.000Z',

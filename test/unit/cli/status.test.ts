@@ -26,6 +26,8 @@ describe('status', () => {
     expect(stdout).toMatch(/^files +208 of 208, 208 verified$/m);
     expect(stdout).toMatch(/^bytes +155\.0 MiB of 155\.0 MiB/m);
     expect(stdout).toMatch(/^downtime +1\.42 s$/m);
+    const parts = 'stop 0.55 s, drain 0.02 s, apply 0.11 s, start 0.31 s, between 0.43 s';
+    expect(stdout).toMatch(new RegExp(`^switch +${parts.replaceAll('.', '\\.')}$`, 'm'));
     expect(stdout).toMatch(/3 \(final\): 155\.0 MiB in 208 files, 1\.50 s$/m);
   });
 

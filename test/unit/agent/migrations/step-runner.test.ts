@@ -163,7 +163,7 @@ test('a start is never interrupted: abandon waits for what comes of it', async (
       begun.resolve();
       await healthy;
       order.push(signal.aborted ? 'start was interrupted' : 'start ended');
-      return { running: true, health: 'healthy', startMs: 1 };
+      return { running: true, health: 'healthy', startMs: 1, upMs: 1 };
     },
     abandon: async () => {
       order.push('abandon began');

@@ -97,6 +97,8 @@ test.each(lazySteps.flatMap((key) => kinds.map((kind) => ({ key, kind }))))(
     world.release();
     expectOneHome(world, ended);
     if (key === 'hydrate') expect(ended.phase, 'nothing leads back from there').toBe('copied');
+    const known = { stopMs: 1, drainMs: 2, applyMs: 3, armMs: 4, startMs: 5, healthyMs: 6 };
+    if (world.target.running) expect(ended.switchTimes, 'whatever died').toEqual(known);
   },
 );
 

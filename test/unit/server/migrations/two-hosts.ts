@@ -113,7 +113,8 @@ export class TwoHosts implements Hosts, Agents {
   }
 
   #perform(key: string): unknown {
-    if (key.startsWith('copy-')) return { files: 0, deleted: 0, bytes: 0, totalFiles: 3, totalBytes: 300 };
+    const amounts = { files: 0, deleted: 0, bytes: 0, totalFiles: 3, totalBytes: 300 };
+    if (key.startsWith('copy-')) return { ...amounts, drainMs: 2, applyMs: 3 };
     if (key === 'freeze') return this.#freeze();
     if (key === 'stage') return this.#stage();
     if (key === 'arm') return this.#arm();
@@ -140,7 +141,7 @@ export class TwoHosts implements Hosts, Agents {
   #arm(): unknown {
     if (!this.source.frozen) throw new Error('armed while the source may write');
     this.target.armed = true;
-    return { files: 1 };
+    return { files: 1, armMs: 4 };
   }
 
   #start(): unknown {
@@ -150,7 +151,7 @@ export class TwoHosts implements Hosts, Agents {
     this.target.permit = 'used';
     this.target.running = true;
     this.#check();
-    return { running: true, health: 'none', startMs: 1 };
+    return { running: true, health: 'healthy', startMs: 11, upMs: 5 };
   }
 
   #refuse(): unknown {
