@@ -30,7 +30,7 @@ export type StageOptions = {
 };
 
 /**
- * Makes placeholders of a tree's outlines. May be repeated until the volume is armed.
+ * Makes placeholders of a tree's outlines. May be repeated until the volume is armed. A tree without any is finished at once.
  * @throws CargoError BLOCKED with the reason why this host or tree can't; WRONG_PHASE
  */
 export async function stageVolume(options: StageOptions): Promise<{ files: number }> {
@@ -46,7 +46,7 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
     const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
     probe(path, files);
     const empty = {
-      phase: 'staged',
+      phase: files === 0 ? 'finished' : 'staged',
       reason: null,
       bootId: null,
       hydrator: null,
@@ -72,6 +72,7 @@ export async function hasBegun(stateDir: string): Promise<boolean> {
  */
 export async function armVolume(stateDir: string, launcher: readonly string[] = []): Promise<void> {
   if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
+  if ((await expectRecord(stateDir)).phase === 'finished') return;
   const child = await startHydrator(stateDir, launcher);
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const deadline = performance.now() + ARM_LIMIT_MS;
@@ -119,11 +120,15 @@ export async function volumeStatus(stateDir: string): Promise<LazyStatus> {
   };
 }
 
-/** Pause, resume or the bandwidth limit, while it runs. @throws CargoError WRONG_PHASE when no hydrator does */
+/**
+ * Pause, resume or the bandwidth limit, while it runs; changes nothing of a volume that is finished, maybe just now.
+ * @throws CargoError WRONG_PHASE when no hydrator runs and something is missing
+ */
 export async function controlVolume(stateDir: string, request: ControlRequest): Promise<LazyStatus> {
   const status = await askHydrator(stateDir, request);
-  if (status === null) throw new CargoError('WRONG_PHASE', `No hydrator runs for ${stateDir}.`);
-  return status;
+  if (status !== null) return status;
+  if ((await expectRecord(stateDir)).phase === 'finished') return volumeStatus(stateDir);
+  throw new CargoError('WRONG_PHASE', `No hydrator runs for ${stateDir}.`);
 }
 
 /** Returns when nothing is missing and nothing of the engine is left. */

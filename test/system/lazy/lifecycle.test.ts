@@ -31,6 +31,26 @@ function visible(root: string): string[] {
   return snapshot(root).map((line) => line.replace(/ \| (blocks|reserved) .*?(?= \||$)/g, ''));
 }
 
+test('a tree in which nothing is to follow needs no hydrator', async () => {
+  using image = new Image('ext4');
+  await using pair = new LazyPair(image.path, {});
+  fs.writeFileSync(join(pair.source, 'small'), bytes(1, 1000));
+  await pair.begin();
+  expect(pair.hydrator()).toBeNull();
+  expect(await controlVolume(pair.stateDir, { do: 'resume' })).toMatchObject({ phase: 'finished', files: 0 });
+  await pair.finish();
+  expect(rsyncDifferences(pair.source, pair.target)).toBe('');
+});
+
+test('a volume that is complete sooner than it is asked for something answers that it is finished', async () => {
+  using image = new Image('ext4');
+  await using pair = new LazyPair(image.path, {});
+  fs.writeFileSync(join(pair.source, 'one'), bytes(1, 70_000));
+  await pair.begin();
+  await pair.finish();
+  expect(await controlVolume(pair.stateDir, { do: 'resume' })).toMatchObject({ phase: 'finished', files: 1 });
+});
+
 describe.each(fileSystems)('on %s', (kind) => {
   test('a lazy tree looks whole at once, arrives in the background, and leaves nothing behind', async () => {
     using image = new Image(kind);
