@@ -5,7 +5,8 @@ import type { BlockHash } from './block-hash.ts';
 import type { BlockListReader } from './block-list.ts';
 import { ADDED, ADDED_AGAIN, type Comparison, type DirectoryPair, NONE, TOUCHED } from './comparison.ts';
 import { DirectoryStack } from './directory-stack.ts';
-import { FileSender } from './file-sender.ts';
+import { FileSender, isOutlined } from './file-sender.ts';
+import { FilesAhead } from './files-ahead.ts';
 import { DIRECTORY, FILE, SYMLINK } from './format.ts';
 import type { NewManifest } from './manifest.ts';
 import type { OpWriter } from './op-writer.ts';
@@ -40,6 +41,7 @@ export class ContentSender {
   readonly #xattrs = new XattrReader();
   readonly #files: FileSender;
   readonly #partner = new RecordView();
+  readonly #partnerAhead = new RecordView();
 
   constructor(options: ContentOptions) {
     this.#o = options;
@@ -62,25 +64,38 @@ export class ContentSender {
     }
     const slot = comparison.slotAfter(view);
     this.#o.structure?.placeEntries(pair);
+    using ahead = new FilesAhead(comparison.after.file, pair.after, (record) => this.#openAhead(record));
     comparison.mergeEntries(pair, (before, after) => {
       this.#o.poll();
       if (after === null || after.type === DIRECTORY) return;
-      if (this.#sendEntry(after, comparison.isKept(before, after))) comparison.after.index.mark(slot, TOUCHED);
+      if (this.#sendEntry(after, comparison.isKept(before, after), ahead)) comparison.after.index.mark(slot, TOUCHED);
     });
   }
 
+  #openAhead(record: RecordView): number | null {
+    if (record.type !== FILE || record.has(LINK) || isOutlined(record, this.#o)) return null;
+    const before = this.#before(record, this.#partnerAhead);
+    return before !== null && this.#o.comparison.isUnchanged(before, record) ? null : this.#open(record);
+  }
+
+  /** What the receiver has of this inode, in `view`. */
+  #before(after: RecordView, view: RecordView): RecordView | null {
+    const { comparison } = this.#o;
+    const partner = comparison.partnerOf(comparison.slotAfter(after));
+    return partner === NONE ? null : view.moveTo(comparison.before.file, partner);
+  }
+
   /** True if a name came into the directory. */
-  #sendEntry(after: RecordView, isKept: boolean): boolean {
+  #sendEntry(after: RecordView, isKept: boolean, ahead: FilesAhead): boolean {
     const { comparison, writer } = this.#o;
     const slot = comparison.slotAfter(after);
-    const partner = comparison.partnerOf(slot);
     if (after.has(LINK)) {
-      if (isKept || partner !== NONE) return false;
+      if (isKept || comparison.partnerOf(slot) !== NONE) return false;
       writer.stashed(ops.link, after.name, slot);
       return true;
     }
-    const before = partner === NONE ? null : this.#partner.moveTo(comparison.before.file, partner);
-    if (after.type === FILE) this.#sendFile(after, before);
+    const before = this.#before(after, this.#partner);
+    if (after.type === FILE) this.#sendFile(after, before, ahead);
     else this.#sendOther(after, before);
     if (before !== null) return false;
     const marks = comparison.after.index.marksOf(slot);
@@ -88,13 +103,13 @@ export class ContentSender {
     return true;
   }
 
-  #sendFile(after: RecordView, before: RecordView | null): void {
+  #sendFile(after: RecordView, before: RecordView | null, ahead: FilesAhead): void {
     const { comparison, manifest, earlierBlocks } = this.#o;
     if (before !== null && comparison.isUnchanged(before, after)) {
       manifest.keepContent(after, before, earlierBlocks);
       return;
     }
-    const fd = this.#open(after);
+    const fd = ahead.take(after) ?? this.#open(after);
     if (fd === null) {
       this.#o.onChange(this.#show(after));
       this.#files.sendVanished(after, before);
