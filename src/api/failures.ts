@@ -43,6 +43,7 @@ export const failures = {
   DISK_FULL: { httpStatus: 507, exitCode: 8, retry: false },
   CONTAINER_UNHEALTHY: { httpStatus: 500, exitCode: 8, retry: false },
   SUSPECT: { httpStatus: 500, exitCode: 10, retry: false },
+  TARGET_REMOVED: { httpStatus: 409, exitCode: 4, retry: false },
   MIGRATION_FAILED: { httpStatus: 500, exitCode: 8, retry: false },
   CANCELLED: { httpStatus: 409, exitCode: 8, retry: false },
   TIMED_OUT: { httpStatus: 504, exitCode: 9, retry: true },

@@ -55,11 +55,16 @@ export function uncover({ volume }: Cover): void {
   if (isMountPoint(volume)) detachMount(volume);
 }
 
-/** The data is an ordinary volume's again. Safe to repeat. */
-export async function restore({ volume, data, aside, view }: Cover): Promise<void> {
+/** Nothing is mounted any more, and Docker doesn't find the data: it stays where it stands. Safe to repeat. */
+export async function setAside({ volume, view }: Cover): Promise<void> {
   if (isMountPoint(volume)) detachMount(volume);
   if (isMountPoint(view)) detachMount(view);
+  if (await exists(view)) await rmdir(view);
+}
+
+/** The data is an ordinary volume's again. Safe to repeat. */
+export async function restore({ volume, data, aside, view }: Cover): Promise<void> {
+  await setAside({ volume, data, aside, view });
   if (await exists(join(aside, '_data'))) await moveOnce(join(aside, '_data'), data);
   if (await exists(aside)) await rmdir(aside);
-  if (await exists(view)) await rmdir(view);
 }

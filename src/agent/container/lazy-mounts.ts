@@ -19,8 +19,9 @@ import {
 } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { type Cover, cover, coverOf, openView, restore, treeOf, uncover } from './cover.ts';
-import { definitionOf, targetOf, updateTarget } from './records.ts';
+import { definitionOf, type Target, targetOf, updateTarget } from './records.ts';
 import { shutDown } from './shut-down.ts';
+import { endTakenAway, isTakenAway } from './taken-away.ts';
 
 const LOOK_MS = 500;
 
@@ -48,7 +49,7 @@ export class LazyMounts {
     const began = performance.now();
     const lazy = definitionOf(context).mounts.filter(({ strategy }) => strategy === 'lazy');
     await updateTarget(context, (target) => ({
-      lazy: lazy.map(({ index }) => target.lazy.find((known) => known.index === index) ?? { index, suspect: false }),
+      lazy: lazy.map(({ index }) => target.lazy.find((known) => known.index === index) ?? notBegun(index)),
     }));
     let files = 0;
     for (const mount of lazyMounts(context)) {
@@ -68,6 +69,7 @@ export class LazyMounts {
     const { permit, containerId } = targetOf(context);
     const mounts = lazyMounts(context);
     if (mounts.length === 0 || permit !== 'used' || containerId === null) return;
+    if (targetOf(context).lazy.some(({ takenAway }) => takenAway)) return;
     await this.#protectAll(context, mounts);
     try {
       const inspect = await this.#engine.findContainer(containerId, context.signal);
@@ -96,12 +98,13 @@ export class LazyMounts {
     await this.#protectAll(context, lazyMounts(context));
   }
 
-  /** Returns when all content is here and nothing of the engine is left. @throws CargoError SUSPECT */
+  /** Returns when all content is here and nothing of the engine is left. @throws CargoError SUSPECT, TARGET_REMOVED */
   async hydrate(context: StepContext): Promise<StepOutput<'hydrate'>> {
     const mounts = lazyMounts(context);
     await this.wake(context);
     let statuses: LazyStatus[];
     for (;;) {
+      if (await isTakenAway(this.#engine, context)) throw await endTakenAway(this.#engine, context, mounts);
       await this.#protectAll(context, mounts);
       statuses = await Promise.all(mounts.map(({ stateDir }) => volumeStatus(stateDir)));
       tell(context, mounts, statuses);
@@ -203,6 +206,10 @@ export class LazyMounts {
       });
     }
   }
+}
+
+function notBegun(index: number): Target['lazy'][number] {
+  return { index, suspect: false, takenAway: false };
 }
 
 function lazyMounts(context: StepContext): LazyMount[] {

@@ -61,7 +61,7 @@ export const TargetState = z.object({
     .default([])
     .describe('What keeps the staged container from being started; closed again at boot until the server is heard.'),
   lazy: z
-    .array(z.object({ index: z.int(), suspect: z.boolean() }))
+    .array(z.object({ index: z.int(), suspect: z.boolean(), takenAway: z.boolean().default(false) }))
     .default([])
     .describe('Mounts whose content follows: written before anything is done about it, gone when all is here.'),
   held: z.boolean().default(false).describe('The gate was closed at boot: only the server’s word opens it.'),

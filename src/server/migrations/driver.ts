@@ -2,7 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Failure, Migration, Phase, Round } from '../../api/migration.ts';
-import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK, removed } from './hands.ts';
+import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK, removed, standingStill } from './hands.ts';
 import { healthLimitMs } from './health-limit.ts';
 import type { StoredMigration } from './record.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
@@ -137,7 +137,8 @@ export class Driver {
 
   /**
    * The container runs: whatever keeps its data from following is waited for. Only where the protection of what is missing
-   * was lost nothing can be had by waiting: the container was stopped, and an operator decides how it goes on.
+   * was lost, or somebody removed it, nothing can be had by waiting: an operator decides how it goes on. The source never
+   * starts by itself: what clients wrote at the target would be lost without anybody's word.
    */
   async #hydrate(): Promise<void> {
     try {
@@ -145,8 +146,8 @@ export class Driver {
     } catch (thrown) {
       this.#hands.shutdown.throwIfAborted();
       const { code, message, details } = CargoError.from(thrown);
-      if (code !== 'SUSPECT') throw thrown;
-      const activity = `stopped at the target: ${message}`;
+      if (!standingStill.has(code)) throw thrown;
+      const activity = code === 'SUSPECT' ? `stopped at the target: ${message}` : message;
       await this.#hands.update({ error: { code, message, details }, activity });
       return;
     }

@@ -35,6 +35,9 @@ export const removed: ReadonlySet<string> = new Set(['HOST_NOT_FOUND', 'HOST_REM
  */
 export const beyondRetry: ReadonlySet<string> = new Set(['HOST_REMOVED', 'STALE_SERVER', 'STALE_EPOCH']);
 
+/** Nothing is to be had by waiting while data follows: the container was stopped or removed, and an operator decides. */
+export const standingStill: ReadonlySet<string> = new Set(['SUSPECT', 'TARGET_REMOVED']);
+
 /**
  * `untilDone`: on the way back there is nothing better to do than to try again, whatever the failure. `quiet`: the
  * migration is over, and what is still waited for is said elsewhere.
@@ -101,7 +104,7 @@ export class Hands {
   ): Promise<StepOutput<S>> {
     const signal = limits.uncancellable === true ? this.shutdown : this.signal;
     const isFinal = ({ code }: CargoError): boolean =>
-      code === 'TARGET_STARTED' || beyondRetry.has(code) || code === 'MIGRATION_OVER' || code === 'SUSPECT';
+      code === 'TARGET_STARTED' || beyondRetry.has(code) || code === 'MIGRATION_OVER' || standingStill.has(code);
     const waiting = new Waiting(this, limits.quiet === true);
     const onLost = (error: CargoError): void => {
       this.live.lose();

@@ -15,6 +15,43 @@ async function reaches(container: string, phase: string): Promise<void> {
   await expect.poll(async () => (await lab.status(container)).phase, poll).toBe(phase);
 }
 
+/** A container whose data follows from h1 to h2, slowly. @returns the sum of the first of its two files */
+async function follower(): Promise<string> {
+  await lab.image('busybox', 'h1');
+  const run =
+    'test -e /data/g || for i in f g; do head -c 10000000 /dev/urandom > /data/$i; done; trap "exit 0" TERM; echo started; touch /data/sums; while :; do sleep 0.1; done';
+  await lab.must(
+    'h1',
+    ...['docker', 'run', '-d', '--restart', 'always', '--name', 'bare', '-v', 'bare:/data'],
+    'busybox:lab',
+    'sh',
+    '-c',
+    run,
+  );
+  await expect
+    .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'bare', 'test', '-e', '/data/sums')).status)
+    .toBe(0);
+  const sum = await lab.must('h1', 'docker', 'exec', 'bare', 'sh', '-c', 'md5sum < /data/f');
+  await migrate();
+  return sum;
+}
+
+async function migrate(): Promise<void> {
+  const moved = await lab.cargoctl('migrate', 'bare', '--to', 'h2', '--strategy', 'lazy', '--bwlimit', '100K');
+  expect(moved, moved.stderr).toMatchObject({ status: 0 });
+}
+
+async function comesTo(code: string): Promise<void> {
+  const poll = { timeout: 60_000, interval: 100 };
+  await expect.poll(async () => (await lab.status('bare')).error?.code, poll).toBe(code);
+}
+
+async function recover(sum: string): Promise<void> {
+  const recovered = await lab.cargoctl('recover', 'bare', '--at', 'source', '--accept-loss');
+  expect(recovered, recovered.stderr).toMatchObject({ status: 0 });
+  expect(await lab.must('h1', 'docker', 'exec', 'bare', 'sh', '-c', 'md5sum < /data/f')).toBe(sum);
+}
+
 test('the target loses its power while data follows: the container is up again by itself, with every byte', async () => {
   await lab.image('busybox', 'h1');
   const fill =
@@ -47,33 +84,50 @@ test('the target loses its power while data follows: the container is up again b
   expect(await tracesOfHydration(lab, 'h2')).toBe('0');
 });
 
-test('a container whose protection is lost while data is missing is stopped, and stays so until somebody recovers it', async () => {
-  await lab.image('busybox', 'h1');
-  const run =
-    'test -e /data/f || head -c 20000000 /dev/urandom > /data/f; trap "exit 0" TERM; while :; do sleep 0.1; done';
-  await lab.must(
-    'h1',
-    ...['docker', 'run', '-d', '--restart', 'always', '--name', 'bare', '-v', 'bare:/data'],
-    'busybox:lab',
-    'sh',
-    '-c',
-    run,
+test('what the operator does while data follows is as without Cargo; its removal ends the migration, and the source is kept', async () => {
+  const sum = await follower();
+  const docker = (...args: string[]): Promise<string> => lab.must('h2', 'docker', ...args);
+  await docker('stop', 'bare');
+  expect(await docker('inspect', '-f', '{{.State.Status}} {{.HostConfig.RestartPolicy.Name}}', 'bare')).toBe(
+    'exited always',
   );
-  await expect
-    .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'bare', 'test', '-e', '/data/f')).status)
-    .toBe(0);
-  const sum = await lab.must('h1', 'docker', 'exec', 'bare', 'md5sum', '/data/f');
-  const moved = await lab.cargoctl('migrate', 'bare', '--to', 'h2', '--strategy', 'lazy', '--bwlimit', '100K');
-  expect(moved, moved.stderr).toMatchObject({ status: 0 });
+  await docker('start', 'bare');
+  await docker('restart', 'bare');
+  expect(await docker('logs', 'bare')).toBe('started\nstarted\nstarted');
+  await lab.must('h2', 'sh', '-c', 'docker cp bare:/data/f /tmp/copied && docker exec bare rm /data/sums');
+  expect(await lab.must('h2', 'sh', '-c', 'md5sum < /tmp/copied; rm /tmp/copied')).toBe(sum);
+  await docker('run', '-d', '--name', 'other', '-v', 'bare:/data', 'busybox:lab', 'sleep', '1000');
+  expect((await lab.status('bare')).phase).toBe('hydrating');
+
+  await docker('rm', '-f', 'bare');
+  await comesTo('TARGET_REMOVED');
+  expect(await tracesOfHydration(lab, 'h2')).toBe('0');
+  expect(await docker('inspect', '-f', '{{.State.Running}}', 'other'), 'nobody reads what is not whole').toBe('false');
+  expect((await lab.exec('h2', 'docker', 'start', 'other')).status).not.toBe(0);
+  expect((await lab.exec('h1', 'sh', '-c', 'docker start $(docker ps -aq)')).status, 'the source waits').not.toBe(0);
+  await docker('rm', '-f', 'other');
+  await docker('volume', 'rm', 'bare');
+  expect(await lab.must('h2', 'ls', '/var/lib/docker/volumes')).not.toContain('bare');
+  await recover(sum);
+
+  await migrate();
+  // Docker removes what is in the volume before it finds that something is mounted there.
+  await lab.exec('h2', 'sh', '-c', 'docker rm -f bare && docker volume rm bare');
+  await comesTo('TARGET_REMOVED');
+  expect(await tracesOfHydration(lab, 'h2')).toBe('0');
+  await lab.exec('h2', 'docker', 'volume', 'rm', 'bare');
+  expect(await lab.must('h2', 'ls', '/var/lib/docker/volumes')).not.toContain('bare');
+  await recover(sum);
+});
+
+test('a container whose protection is lost while data is missing is stopped, and stays so until somebody recovers it', async () => {
+  const sum = await follower();
 
   await lab.must('h2', 'sh', '-c', 'kill -9 $(cat /sys/fs/cgroup/pids/hydrators/cgroup.procs)');
-  const poll = { timeout: 60_000, interval: 100 };
-  await expect.poll(async () => (await lab.status('bare')).error?.code, poll).toBe('SUSPECT');
+  await comesTo('SUSPECT');
   expect(await lab.must('h2', 'docker', 'inspect', '-f', '{{.State.Running}}', 'bare')).toBe('false');
   expect((await lab.exec('h2', 'docker', 'start', 'bare')).status, 'nobody starts it').not.toBe(0);
-  const recovered = await lab.cargoctl('recover', 'bare', '--at', 'source', '--accept-loss');
-  expect(recovered, recovered.stderr).toMatchObject({ status: 0 });
-  expect(await lab.must('h1', 'docker', 'exec', 'bare', 'md5sum', '/data/f')).toBe(sum);
+  await recover(sum);
   expect((await lab.exec('h2', 'sh', '-c', 'docker start $(docker ps -aq)')).status, 'the lost copy neither').not.toBe(
     0,
   );

@@ -1,0 +1,65 @@
+import { rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
+import { CargoError } from '../../api/cargo-error.ts';
+import type { Engine } from '../docker/index.ts';
+import { dropVolume } from '../lazy/index.ts';
+import type { StepContext } from '../migrations/step-context.ts';
+import { type Cover, setAside, uncover } from './cover.ts';
+import { definitionOf, targetOf, updateTarget } from './records.ts';
+import { volumeAt } from './staged-base.ts';
+
+const POLL_MS = 50;
+const using = new Set(['running', 'paused', 'restarting']);
+
+/** A volume whose content follows, and where its hydrator keeps what it knows. */
+type Followed = { cover: Cover; stateDir: string };
+
+/** Whether somebody has removed the container here (`docker rm -f`) while its data follows. Once so, for ever. */
+export async function isTakenAway(engine: Engine, context: StepContext): Promise<boolean> {
+  const { permit, containerId, lazy } = targetOf(context);
+  if (lazy.some(({ takenAway }) => takenAway)) return true;
+  if (lazy.length === 0 || permit !== 'used' || containerId === null) return false;
+  return (await engine.findContainer(containerId, context.signal)) === null;
+}
+
+/**
+ * Ends what protects the volumes of a container that was removed. What has come of them stands aside, where Docker doesn't find
+ * it: it isn't whole, and whoever started another container with such a volume (`docker compose up`) would read zeros. One that
+ * runs with it already is ended. `docker volume rm` removes it, and so does the recovery. Safe to repeat.
+ */
+export async function endTakenAway(
+  engine: Engine,
+  context: StepContext,
+  volumes: readonly Followed[],
+): Promise<CargoError> {
+  await updateTarget(context, ({ lazy }) => ({ lazy: lazy.map((known) => ({ ...known, takenAway: true })) }));
+  // No other container can be started with them from here on; then those that were are ended, then the protection.
+  for (const { cover } of volumes) uncover(cover);
+  await endUsers(engine, context, new Set(volumes.map(({ cover }) => volumeAt(cover.data))));
+  for (const { cover, stateDir } of volumes) {
+    await dropVolume(stateDir);
+    await setAside(cover);
+    // Docker could not remove the directory while something was mounted over it, and has forgotten the volume all the same.
+    const isKnown = (await engine.findVolume(volumeAt(cover.data), context.signal)) !== null;
+    if (!isKnown) await rm(cover.volume, { recursive: true, force: true });
+  }
+  const { name } = definitionOf(context);
+  const source = context.record().peer?.name ?? 'the source';
+  return new CargoError(
+    'TARGET_REMOVED',
+    `${name} was removed by hand before all its data had come; ${source} keeps it as it was when it was stopped, and ` +
+      `does not start it by itself: \`cargoctl recover ${name} --at source --accept-loss\` does`,
+  );
+}
+
+async function endUsers(engine: Engine, context: StepContext, volumes: ReadonlySet<string>): Promise<void> {
+  for (;;) {
+    const users = (await engine.containers(context.signal)).filter(
+      ({ State, Mounts }) =>
+        using.has(State) && Mounts.some((mount) => mount.Type === 'volume' && volumes.has(mount.Name ?? '')),
+    );
+    if (users.length === 0) return;
+    for (const { Id } of users) await engine.kill(Id, context.signal);
+    await delay(POLL_MS, undefined, { signal: context.signal });
+  }
+}
