@@ -9,15 +9,19 @@ const BODY_BYTES = 15 * 1024;
 const PAGE_BYTES = 16 * 1024;
 const USUAL_LOG_BYTES = 96 * 2 ** 20;
 
-/** Makes tables `bulk0`, `bulk1`, … of so many bytes each, of random content: every one a file of its own. */
-export async function addTables(account: Account, count: number, bytes: number, signal: AbortSignal): Promise<void> {
+/** Makes tables `bulk<first>`, … of so many bytes each, of random content: every one a file of its own. */
+export async function addTables(
+  account: Account,
+  { first, count, bytes }: { first: number; count: number; bytes: number },
+  signal: AbortSignal,
+): Promise<void> {
   using connection = await Connection.open({ ...account, user: 'root' }, CONNECT_LIMIT_MS);
   // With the log's usual size most of the time goes into checkpoints.
   await connection.query(`SET GLOBAL innodb_log_file_size = ${2 ** 30}`, STATEMENT_LIMIT_MS);
   const body = `CONCAT(${Array(BODY_BYTES / 1024)
     .fill('RANDOM_BYTES(1024)')
     .join(', ')})`;
-  for (let index = 0; index < count; index += 1) {
+  for (let index = first; index < first + count; index += 1) {
     signal.throwIfAborted();
     const columns = 'id INT AUTO_INCREMENT PRIMARY KEY, touched INT NOT NULL DEFAULT 0, body BLOB NOT NULL';
     await connection.query(`CREATE TABLE bulk${index} (${columns})`, STATEMENT_LIMIT_MS);

@@ -22,7 +22,12 @@ export class LabPair implements AsyncDisposable {
   }
 
   static async boot(name: string, signal: AbortSignal): Promise<LabPair> {
-    return new LabPair(name, await bootLab(name, false, signal), signal);
+    return LabPair.of(await bootLab(name, false, signal), signal);
+  }
+
+  /** Of a lab that is up. */
+  static of(demo: DemoLab, signal: AbortSignal): LabPair {
+    return new LabPair(demo.name, demo, signal);
   }
 
   [Symbol.asyncDispose](): PromiseLike<void> {

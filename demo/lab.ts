@@ -6,6 +6,7 @@ const MINUTE_MS = 60_000;
 
 /** Two Docker hosts, h1 and h2, with Cargo on them, until the scope ends. */
 export type Lab = AsyncDisposable & {
+  name: string;
   /** Settings of cargoctl for this lab. */
   env: Record<string, string>;
   /** Runs a command in a host and returns its standard output. */
@@ -26,6 +27,7 @@ export async function bootLab(name: string, keep: boolean, signal: AbortSignal):
     const exec: Lab['exec'] = (host, command, limitMs = 5 * MINUTE_MS) =>
       lab(['exec', '--name', name, host, '--', ...command], limitMs);
     return {
+      name,
       env,
       exec,
       async show(host, command) {
