@@ -1,3 +1,4 @@
+import { formatBytes } from '../src/cli/quantity.ts';
 import type { Audit } from './database.ts';
 import { longestGapMs, type Span } from './gap.ts';
 import type { Acknowledged } from './writer.ts';
@@ -7,7 +8,13 @@ export type Result = {
   audit: Audit;
   ballast: { before: string; after: string };
   restart: Span;
+  /** Stop, rsync, start. */
+  byHand: Span;
   migration: Span;
+  /** Bytes that had not arrived when the client had its first row acknowledged at the target. */
+  stillToCome: number;
+  /** How many rows were acknowledged there before all data was. */
+  rowsMeanwhile: number;
   /** As the agents measured it. */
   downtimeMs: number | null;
   totalMs: number;
@@ -15,7 +22,7 @@ export type Result = {
 
 /** Prints what came of it; the exit status: 0 when nothing is missing, changed or too many. */
 export function report(result: Result): number {
-  const { acknowledged, audit, ballast, restart, migration, downtimeMs, totalMs } = result;
+  const { acknowledged, audit, ballast, restart, byHand, migration, downtimeMs, totalMs } = result;
   const same = ballast.before === ballast.after;
   const lines = [
     ['rows acknowledged', String(acknowledged.length)],
@@ -24,6 +31,9 @@ export function report(result: Result): number {
     ['downtime seen by the client', seconds(longestGapMs(acknowledged, migration))],
     ['  as Cargo measured it', downtimeMs === null ? 'unknown' : seconds(downtimeMs)],
     ['  of a plain docker restart', seconds(longestGapMs(acknowledged, restart))],
+    ['  of stop, rsync, start', seconds(longestGapMs(acknowledged, byHand))],
+    ['data to come at the first row', formatBytes(result.stillToCome)],
+    ['rows before all had come', String(result.rowsMeanwhile)],
     ['time of the migration', seconds(migration.to - migration.from)],
     ['total time', seconds(totalMs)],
   ] as const;

@@ -1,9 +1,11 @@
 /**
- * The main job on real input: a MariaDB that a client keeps writing to moves from one Docker host to another. Ends with
- * status 0 only when every row that the client saw acknowledged is there afterwards. `--keep` leaves the lab up.
+ * The main job on real input: a MariaDB that a client keeps writing to moves from one Docker host to another, and serves
+ * there before its data has come. Beside it a docker restart, and stop, rsync, start, on the same data. Ends with status 0
+ * only when every row that the client saw acknowledged is there afterwards. `--keep` leaves the lab up.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { z } from 'zod';
+import { Migration } from '../src/api/migration.ts';
+import { stopRsyncStart } from './by-hand.ts';
 import { run } from './command.ts';
 import { accountAt, addBallast, audit, ballastChecksum, CONTAINER, startDatabase } from './database.ts';
 import type { Span } from './gap.ts';
@@ -15,6 +17,8 @@ import { Writer } from './writer.ts';
 const MIGRATION_LIMIT_MS = 10 * 60_000;
 /** What the client is to notice stands apart from what it noticed before. */
 const SETTLE_MS = 2_000;
+const SLOWLY = '10M';
+const POLL_MS = 200;
 
 const interruption = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
@@ -54,7 +58,10 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
     await settle(writer, signal);
     const restart = await timed(() => lab.show('h1', ['docker', 'restart', CONTAINER]));
     await settle(writer, signal);
-    const { migration, downtimeMs } = await moveDatabase(lab, writer, signal);
+    say('What an operator does by hand: stop, rsync, start');
+    const byHand = await timed(() => stopRsyncStart(lab, signal));
+    await settle(writer, signal);
+    const moved = await moveDatabase(lab, writer, h2.host, signal);
     stopWriting();
     await written;
     const result = {
@@ -62,8 +69,8 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
       audit: await audit(h2, writer.acknowledged),
       ballast: { before: ballastBefore, after: await ballastChecksum(h2) },
       restart,
-      migration,
-      downtimeMs,
+      byHand,
+      ...moved,
       totalMs: performance.now() - startedAt,
     };
     return report(result);
@@ -73,43 +80,40 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
   }
 }
 
-/** The guide's session, in the spelling of 2015. */
-async function moveDatabase(
-  lab: Lab,
-  writer: Writer,
-  signal: AbortSignal,
-): Promise<{ migration: Span; downtimeMs: number | null }> {
+type Moved = { migration: Span; downtimeMs: number | null; stillToCome: number; rowsMeanwhile: number };
+
+/** The data travels slowly on purpose until the client is served at the target, so that it can be seen. */
+async function moveDatabase(lab: Lab, writer: Writer, target: string, signal: AbortSignal): Promise<Moved> {
   const cargoctl = (...args: string[]) =>
     run('cargoctl', args, { env: lab.env, limitMs: MIGRATION_LIMIT_MS, signal, show: true });
-  say('Moving it to h2');
-  await cargoctl('--list');
+  const status = () => cargoctlJson(lab, signal, ['status', CONTAINER], Migration);
+  say('Moving it to h2: it runs there before its data has come');
   const migration = await timed(() =>
-    cargoctl('--migrate', '--source', 'h1', '--container', CONTAINER, '--target', 'h2'),
+    cargoctl('migrate', CONTAINER, '--from', 'h1', '--to', 'h2', '--strategy', 'lazy', '--bwlimit', SLOWLY),
   );
-  while (!(await isComplete(lab, signal))) await sleep(1_000, undefined, { signal });
+  await writer.writesAfter(migration.to, signal);
+  const { bytes } = await status();
+  say('The client is served there, while bytes are still arriving');
+  await lab.show('h2', ['docker', 'ps']);
+  await cargoctl('status', CONTAINER);
+  say('Now as fast as it goes; when all has come, h1 is let go of, in the spelling of 2015');
+  // A machine that is too busy for that gets all its data too, only later.
+  await cargoctl('set', CONTAINER, '--bwlimit', 'none').catch((error: Error) => console.log(error.message));
+  while ((await status()).phase === 'hydrating') await sleep(POLL_MS, undefined, { signal });
+  const rowsMeanwhile = writer.acknowledged.filter(({ host }) => host === target).length;
   await cargoctl('--status', '--container', CONTAINER);
   await settle(writer, signal);
   await cargoctl('--failover', '--target', 'h2', '--container', CONTAINER);
   await cargoctl('--list');
   await settle(writer, signal);
-  const { downtimeMs } = await cargoctlJson(
-    lab,
-    signal,
-    ['status', CONTAINER],
-    z.object({ downtimeMs: z.number().nullable() }),
-  );
-  return { migration, downtimeMs };
+  const { downtimeMs } = await status();
+  return { migration, downtimeMs, stillToCome: bytes.total - bytes.local, rowsMeanwhile };
 }
 
 /** The client writes again, and for a while without a break. */
 async function settle(writer: Writer, signal: AbortSignal): Promise<void> {
   await writer.writesAfter(performance.now(), signal);
   await sleep(SETTLE_MS, undefined, { signal });
-}
-
-async function isComplete(lab: Lab, signal: AbortSignal): Promise<boolean> {
-  const status = ['--status', '--container', CONTAINER];
-  return (await cargoctlJson(lab, signal, status, z.object({ completed: z.boolean() }))).completed;
 }
 
 async function timed(work: () => Promise<unknown>): Promise<Span> {
