@@ -24,7 +24,7 @@ lint: setup
 	@biome check --error-on-warnings . && tsc --noEmit && echo 'lint: clean'
 
 bench: setup
-	@$(NODE) bench/transfer.ts && $(NODE) bench/downtime.ts && $(NODE) bench/downtime-slope.ts && $(NODE) bench/memory.ts && $(NODE) bench/control-plane.ts && $(NODE) bench/hydrator-memory.ts
+	@$(NODE) bench/transfer.ts && $(NODE) bench/downtime.ts && $(NODE) bench/downtime-slope.ts && $(NODE) bench/memory.ts && $(NODE) bench/control-plane.ts && $(NODE) bench/hydrator-memory.ts && $(NODE) bench/lazy.ts
 
 faults: setup
 	@$(NODE) faults/run.ts --only '$(ONLY)' $(if $(EVERY_POINT),--every-point)

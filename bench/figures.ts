@@ -5,6 +5,12 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
+/** The smallest of the numbers that so large a share of them does not exceed. */
+export function quantile(numbers: readonly number[], share: number): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(sorted.length * share) - 1)] ?? Number.NaN;
+}
+
 /** The line through the points that is nearest to them by least squares. */
 export function fitLine(points: readonly { x: number; y: number }[]): { slope: number; at0: number } {
   const mean = (of: (point: { x: number; y: number }) => number): number =>

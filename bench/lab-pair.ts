@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type CommandOptions, run } from '../demo/command.ts';
 import { bootLab, type Lab as DemoLab } from '../demo/lab.ts';
-import { findHost, hostRoot, loadLab, requireInit, runInHost, waitUntil } from '../lab/index.ts';
+import { callServer, findHost, hostRoot, loadLab, requireInit, runInHost, waitUntil } from '../lab/index.ts';
 import { type Command, runGroup } from './process-group.ts';
 
 export type HostName = 'h1' | 'h2';
@@ -67,6 +67,11 @@ export class LabPair implements AsyncDisposable {
   cargoctl(...args: string[]): Promise<string> {
     const options: CommandOptions = { env: this.demo.env, limitMs: MOVE_LIMIT_MS, signal: this.signal };
     return run('cargoctl', args, options);
+  }
+
+  /** A call of Cargo's API, without the time that a program takes to start. */
+  call(method: 'GET' | 'PATCH', path: string, body?: unknown): Promise<unknown> {
+    return callServer(this.#lab, method, path, body);
   }
 
   get #lab() {

@@ -14,7 +14,7 @@ export type Lab = AsyncDisposable & {
   /** As exec, shown as `h1# docker …`. */
   show(host: string, command: readonly string[]): Promise<void>;
   /** Loads an image of Debian's packages into a host. */
-  image(host: string, image: 'mariadb' | 'busybox'): Promise<void>;
+  image(host: string, image: 'mariadb' | 'busybox' | 'postgres'): Promise<void>;
 };
 
 /** Clears what an interrupted run left, then boots. `keep` leaves the lab up at the end. */

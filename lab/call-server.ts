@@ -19,7 +19,7 @@ export function adminToken(lab: Lab): string {
 /** Calls the lab's server as its administrator. @throws CargoError with the server's own code, or SERVER_UNREACHABLE. */
 export async function callServer(
   lab: Lab,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
   path: string,
   body?: unknown,
 ): Promise<unknown> {
