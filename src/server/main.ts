@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Command, CommanderError, Option } from 'commander';
+import { Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { CargoError } from '../api/cargo-error.ts';
 import { failures } from '../api/failures.ts';
 import { version } from '../version.ts';
@@ -8,6 +8,7 @@ import { restore } from './backup/restore.ts';
 import { parseCertificateLife } from './certificate-life.ts';
 import { type ListenAddress, parseListenAddress, requireLoopback } from './listen-address.ts';
 import { createLog } from './log.ts';
+import { DEFAULT_PER_HOST } from './migrations/turns.ts';
 import { startServer } from './start.ts';
 
 type Options = {
@@ -16,6 +17,7 @@ type Options = {
   plainHttp?: ListenAddress;
   san: string[];
   certificateLife: number;
+  perHost: number;
   logLevel: string;
 };
 
@@ -41,6 +43,11 @@ function program(): Command {
       )
         .argParser(parseCertificateLife)
         .default(parseCertificateLife('365d'), '365d'),
+    )
+    .addOption(
+      new Option('--per-host <n>', 'how many migrations copy from or to one host at once; the others wait')
+        .argParser(parsePerHost)
+        .default(DEFAULT_PER_HOST),
     )
     .addOption(
       new Option('--log-level <level>', 'how much is logged, to standard error')
@@ -82,11 +89,13 @@ function restoreCommand(): Command {
 }
 
 async function run(options: Options): Promise<void> {
-  const { listen, dataDir, san, certificateLife, logLevel, plainHttp = null } = options;
+  const { listen, dataDir, san, certificateLife, perHost, logLevel, plainHttp = null } = options;
   const log = createLog(logLevel);
   const stop = once(process, 'SIGTERM');
   const interrupted = once(process, 'SIGINT');
-  const server = await startServer({ listen, plainHttp, dataDir, names: san, certificateLifeMs: certificateLife, log });
+  const server = await startServer({
+    ...{ listen, plainHttp, dataDir, names: san, certificateLifeMs: certificateLife, perHost, log },
+  });
   log.info({ version, listen: server.address, plainHttp: server.plainAddress, dataDir }, 'cargo-server is ready');
   await Promise.race([stop, interrupted]);
   log.info('cargo-server is stopping');
@@ -101,6 +110,12 @@ function parsePlainHttp(text: string): ListenAddress {
   const address = parseListenAddress(text);
   requireLoopback(address);
   return address;
+}
+
+function parsePerHost(text: string): number {
+  const n = Number(text);
+  if (Number.isInteger(n) && n >= 1) return n;
+  throw new InvalidArgumentError('it must be a whole number of at least 1');
 }
 
 function collect(value: string, before: string[]): string[] {

@@ -15,6 +15,7 @@ import { Revocations } from './hosts/revocations.ts';
 import type { ListenAddress } from './listen-address.ts';
 import { Metrics } from './metrics.ts';
 import { createMigrations } from './migrations/index.ts';
+import { DEFAULT_PER_HOST } from './migrations/turns.ts';
 import { loadAuthority } from './pki/authority.ts';
 import { type Credentials, loadServerCertificate, serverNames } from './pki/server-certificate.ts';
 import { endOf, keepServerRenewed } from './pki/server-renewal.ts';
@@ -30,6 +31,8 @@ export type StartOptions = {
   names: readonly string[];
   /** Of the certificates that it issues, its own too; a year unless said otherwise. */
   certificateLifeMs?: number;
+  /** So many migrations copy from or to one host at once. */
+  perHost?: number;
   log: Logger;
 };
 
@@ -40,7 +43,7 @@ export type RunningServer = { address: ListenAddress; plainAddress: ListenAddres
  * @throws CargoError STORE_CONFLICT when another server works on the same data directory
  */
 export async function startServer(options: StartOptions): Promise<RunningServer> {
-  const { log } = options;
+  const { log, perHost = DEFAULT_PER_HOST } = options;
   await using undo = new AsyncDisposableStack();
   const dir = await prepareDataDir(options.dataDir);
   const store = undo.adopt(new SqliteStore(dir.database), (open) => open.close());
@@ -62,7 +65,9 @@ export async function startServer(options: StartOptions): Promise<RunningServer>
   );
   await hosts.load();
   const records = agents.records.bind(agents);
-  const migrations = undo.adopt(createMigrations({ store, hosts, agents, records, log }), (service) => service.close());
+  const migrations = undo.adopt(createMigrations({ store, hosts, agents, records, log, perHost }), (service) =>
+    service.close(),
+  );
   const closing = new AbortController();
   let shown = credentials;
   const metrics = new Metrics({ hosts, migrations, certificateEnd: () => endOf(shown) }, closing.signal);

@@ -39,6 +39,7 @@ export class Driver {
     try {
       await this.#forward(migration.phase);
     } catch (thrown) {
+      this.#ports.turns.leave(this.#hands.id);
       this.#hands.shutdown.throwIfAborted();
       const isCancelled = this.#hands.signal.aborted;
       const error = CargoError.from(isCancelled ? this.#hands.signal.reason : thrown);
@@ -51,10 +52,19 @@ export class Driver {
   }
 
   async #forward(phase: Phase): Promise<void> {
+    await this.#takeTurn();
     if (phase === 'planned') await this.#hands.update({ phase: 'staging', activity: 'staging' });
     if (phase === 'planned' || phase === 'staging') await this.#stage();
     await this.#switch();
     if (hasLazy(await this.#hands.get())) await this.#hydrate();
+  }
+
+  /** Before anything is touched; what was begun before the server was started goes on at once. */
+  async #takeTurn(): Promise<void> {
+    const migration = await this.#hands.get();
+    const { turns } = this.#ports;
+    if (migration.phase !== 'planned') turns.keep(migration);
+    else await turns.take(migration, (activity) => this.#hands.note(activity), this.#hands.signal);
   }
 
   async #stage(): Promise<void> {
@@ -108,6 +118,8 @@ export class Driver {
    * leads on or back, however long it takes, and a cancel comes too late.
    */
   async #start(healthTimeoutMs: number, arm: StepOutput<'arm'> | null): Promise<StepOutput<'start'>> {
+    // All is copied: nobody waits for a target that may be away for days, nor for data that follows.
+    this.#ports.turns.leave(this.#hands.id);
     const known = await this.#hands.get();
     await this.#hands.update({
       startSent: true,

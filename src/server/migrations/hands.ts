@@ -6,6 +6,7 @@ import type { MigrationStore } from './migration-store.ts';
 import type { Agents, Hosts } from './ports.ts';
 import { type StoredMigration, toView } from './record.ts';
 import { retrying } from './retry.ts';
+import type { Turns } from './turns.ts';
 import { Waiting } from './waiting.ts';
 
 /** How long a step that fails for want of a connection, a peer or a daemon is tried again before the way back, ms. */
@@ -17,6 +18,7 @@ export type DriverPorts = {
   migrations: MigrationStore;
   log: Logger;
   patience: Patience;
+  turns: Turns;
 };
 
 /**

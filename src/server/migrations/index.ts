@@ -39,6 +39,7 @@ import {
   tooLate,
 } from './refusals.ts';
 import type { MigrationService } from './service.ts';
+import { Turns } from './turns.ts';
 import { Verifications } from './verifications.ts';
 import { WAITING } from './waiting.ts';
 
@@ -48,6 +49,8 @@ export type MigrationsPorts = {
   agents: Agents;
   log: Logger;
   patience?: Patience;
+  /** So many migrations copy from or to one host at once. */
+  perHost?: number;
   records?: AskRecords;
 };
 
@@ -61,9 +64,10 @@ export type Migrations = MigrationService & {
 type Running = { live: LiveProgress; cancel: AbortController; halt: AbortController; done: Promise<void> };
 
 export function createMigrations(wired: MigrationsPorts): Migrations {
-  const { store, hosts, agents, log, patience = DEFAULT_PATIENCE, records = async () => [] } = wired;
+  const { store, hosts, agents, log, patience = DEFAULT_PATIENCE, records = async () => [], perHost } = wired;
+  const turns = new Turns(perHost);
   const migrations = new MigrationStore(store);
-  const ports = { hosts, agents, migrations, log, patience };
+  const ports = { hosts, agents, migrations, log, patience, turns };
   const hostUse = new HostUse(migrations, cancelFor);
   const running = new Map<string, Running>();
   const verifications = new Verifications(ports);
@@ -105,7 +109,10 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
         log.error({ migration: id, err: error }, 'migration stands still');
         if (CargoError.from(error).code === 'STALE_EPOCH') return holds.add(id);
       })
-      .finally(() => running.delete(id));
+      .finally(() => {
+        turns.leave(id);
+        running.delete(id);
+      });
     running.set(id, { live, cancel, halt, done });
   }
 
@@ -309,7 +316,12 @@ export function createMigrations(wired: MigrationsPorts): Migrations {
       await holds.load();
       await verifications.endLeftovers();
       if (await wasRestored(store)) await holdAll();
-      for (const migration of await migrations.list()) {
+      const open = (await migrations.list()).toReversed();
+      // Those that copy already come before those that wait.
+      const isUnderWay = ({ phase, startSent, undoing }: StoredMigration): boolean =>
+        (phase === 'staging' || phase === 'switching') && !startSent && undoing === null;
+      for (const migration of open) if (isUnderWay(migration) && !holds.has(migration.id)) turns.keep(migration);
+      for (const migration of open) {
         if (!hasWork(migration) || holds.has(migration.id)) continue;
         // What the last server waited for, this one may find without waiting.
         const activity = migration.activity.startsWith(WAITING) ? 'taken up again' : migration.activity;
