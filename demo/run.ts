@@ -92,15 +92,20 @@ async function moveDatabase(lab: Lab, writer: Writer, target: string, signal: Ab
     cargoctl('migrate', CONTAINER, '--from', 'h1', '--to', 'h2', '--strategy', 'lazy', '--bwlimit', SLOWLY),
   );
   await writer.writesAfter(migration.to, signal);
-  const { bytes } = await status();
-  say('The client is served there, while bytes are still arriving');
+  const { bytes, phase } = await status();
+  const isArriving = phase === 'hydrating';
+  say(
+    `The client is served there, ${isArriving ? 'while bytes are still arriving' : 'and all bytes have arrived already'}`,
+  );
   await lab.show('h2', ['docker', 'ps']);
   await cargoctl('status', CONTAINER);
-  say('Now as fast as it goes; when all has come, h1 is let go of, in the spelling of 2015');
+  say('When all has come, h1 is let go of, in the spelling of 2015');
   // A machine that is too busy for that gets all its data too, only later.
-  await cargoctl('set', CONTAINER, '--bwlimit', 'none').catch((error: Error) => console.log(error.message));
+  if (isArriving)
+    await cargoctl('set', CONTAINER, '--bwlimit', 'none').catch((error: Error) => console.log(error.message));
   while ((await status()).phase === 'hydrating') await sleep(POLL_MS, undefined, { signal });
-  const rowsMeanwhile = writer.acknowledged.filter(({ host }) => host === target).length;
+  const copiedAt = Date.parse((await status()).copiedAt ?? '') - performance.timeOrigin;
+  const rowsMeanwhile = writer.acknowledged.filter(({ host, at }) => host === target && at < copiedAt).length;
   await cargoctl('--status', '--container', CONTAINER);
   await settle(writer, signal);
   await cargoctl('--failover', '--target', 'h2', '--container', CONTAINER);
