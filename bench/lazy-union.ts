@@ -48,12 +48,12 @@ async function touchLazy(pair: LabPair, place: string): Promise<Touches> {
   return inSeconds(first, firstWrite, scan);
 }
 
-/** `$1` the packages' tree, `$2` what is to be seen there as /data. */
+/** `$1` the packages' tree, `$2` what /data leads to there (a host's disk, through /proc: it can't be mounted here), `$4` the local part. */
 const enter = `set -e; mount -t tmpfs none /mnt; mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay overlay -o "lowerdir=$1,upperdir=/mnt/upper,workdir=/mnt/work" /mnt/root
-mkdir -p /mnt/root/data /mnt/root/run/sshd /mnt/root/keys; mount --bind "$2" /mnt/root/data; mount --bind "$3" /mnt/root/keys
-mount -t proc proc /mnt/root/proc; mount --rbind /dev /mnt/root/dev; mount -t tmpfs none /mnt/root/tmp
-shift 3; exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot /mnt/root "$@"`;
+mkdir -p /mnt/root/run/sshd /mnt/root/keys; ln -s "$2" /mnt/root/data; mount --bind "$3" /mnt/root/keys
+mount --rbind /proc /mnt/root/proc; mkdir -p "/mnt/root$4"; mount --bind "$4" "/mnt/root$4"; mount --rbind /dev /mnt/root/dev
+shift 4; exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root chroot /mnt/root "$@"`;
 
 const sshd = ['/usr/sbin/sshd', '-D', '-e', '-p', String(PORT), '-h', '/keys/host', '-o', 'UsePAM=no'];
 const settings = [
@@ -64,7 +64,7 @@ const settings = [
 ];
 
 const client = `set -e; cd /data; mkdir lower upper work union
-sshfs -p ${PORT} -o IdentityFile=/keys/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@"$1":/data lower
+sshfs -p ${PORT} -o IdentityFile=/keys/user -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR root@"$1":/data/ lower
 mount -t overlay overlay -o lowerdir=lower,upperdir=upper,workdir=work union
 for touch in "somewhere ${FIRST_READS} 1 union/images/d0/file-0" "write union/images/d0/file-1" "scan union/many"; do
   perl /keys/touches.pl $touch; echo end
@@ -74,12 +74,11 @@ umount union; umount lower`;
 async function touchUnion(pair: LabPair, place: string): Promise<Touches> {
   const tree = await debianTree('sshfs', ['openssh-server', 'perl', 'sshfs']);
   const keys = fs.mkdtempSync('/tmp/cargo-bench-');
-  const local = pair.path(TARGET, treePath('union'));
-  fs.mkdirSync(local, { recursive: true });
+  const local = fs.mkdtempSync('/var/tmp/cargo-bench-');
   try {
     const inside = (path: string): string[] => [
       ...['setpriv', '--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child'],
-      ...['sh', '-c', enter, 'sh', tree, path, keys],
+      ...['sh', '-c', enter, 'sh', tree, path, keys, local],
     ];
     for (const key of ['host', 'user']) {
       const make = ['/usr/bin/ssh-keygen', '-q', '-t', 'ed25519', '-N', '', '-f', `/keys/${key}`];

@@ -82,7 +82,7 @@ digest; psql -qc 'vacuum full pgbench_accounts'; digest
 as pg_ctl -s -m fast stop; as pg_checksums --check | grep -i bad`,
   },
   Redis: {
-    tree: { label: 'redis', packages: ['redis-server'], waste: [] },
+    tree: { label: 'redis', packages: ['redis-server', 'sqlite3'], waste: [] },
     dataDir: '/data',
     prepare: `${redis} chown redis /data; start; fill 1 ${ROWS} 0; redis-cli -s /tmp/s bgrewriteaof >/dev/null
 sleep 1; fill 1000 ${ROWS} 1; kill -9 $server`,
