@@ -148,13 +148,13 @@ async function tempt(lab: FaultLab, container: Tempted, stop: Stop, ahead: reado
     const policy = `docker update --restart always ${container.id}`;
     if (ground === 'gated') await lab.shell(SOURCE, policy);
     if (temptation === 'daemon') await restartDocker(lab.lab, findHost(lab.lab, SOURCE));
-    else faults.push(...(await cycle(lab, ahead)));
+    else faults.push(...(await cycle(lab, [point, ...ahead])));
     faults.push(...(await byHand(lab, container, ground)));
   }
   return faults.map((fault) => `${point}, ${temptation}: ${fault}`);
 }
 
-/** What the source's agent is still to be held at is forgotten with its power. */
+/** What the source's agent is still to be held at is forgotten with its power; where it stood it is to stand again. */
 async function cycle(lab: FaultLab, ahead: readonly FaultPoint[]): Promise<string[]> {
   const records = await powerOff(lab, SOURCE);
   return powerOn(lab, SOURCE, records, () => arm(lab, ahead));
