@@ -56,7 +56,8 @@ const databases: readonly Database[] = [
     isReady: 'true',
     prepare:
       'sqlite3 /data/db "pragma journal_mode=wal; create table j (n integer primary key, x blob); create table b as with recursive c(i) as (select 1 union all select i+1 from c where i < 2000) select i, randomblob(4000) x from c" >/dev/null',
-    statement: 'insert into j select coalesce(max(n), 0) + 1, randomblob(300) from j returning n;',
+    // What `returning` gives is printed before the change is committed.
+    statement: 'insert into j select coalesce(max(n), 0) + 1, randomblob(300) from j; select max(n) from j;',
     client: 'sqlite3 -cmd "pragma synchronous=full" /data/db',
     audit:
       'sqlite3 /data/db "pragma integrity_check" | grep -v "^ok$"; sqlite3 -separator " " /data/db "select count(*), max(n) from j"',
