@@ -39,7 +39,10 @@ export async function layOutPlaceholders(options: {
   return writer.count;
 }
 
-/** Null for a file that is one hole: it has all its content already. */
+/**
+ * Null for a file that is one hole: it has all its content already. A file is sparse if it takes less room than its size:
+ * that is how programs tell before they ask for its holes. One that only ends in reserved room, as a database's table, is not.
+ */
 function makePlaceholder(dirfd: number, listed: ListedFile, root: string): Placeholder | null {
   const handle = openAt(dirfd, cstring(listed.path.at(-1) ?? ''), O_PATH | O_NOFOLLOW);
   const stat = new Stat().readFd(handle);
@@ -59,8 +62,8 @@ function makePlaceholder(dirfd: number, listed: ListedFile, root: string): Place
       putBack(fd, kept);
     }
     if (listed.data.length === 0) return null;
-    const { file, size, mtimeSeconds, data } = listed;
-    const isSparse = data.length > 1 || data[0]?.start !== 0 || data[0].end !== size;
+    const { file, size, mtimeSeconds } = listed;
+    const isSparse = new Stat().readFd(fd).blocks * 512 < size;
     const inode = stat.inodeHigh * 0x1_0000_0000 + stat.inodeLow;
     return { file, inode, size, mtimeSeconds, isSparse, handle: handleOf(fd) };
   } finally {

@@ -11,7 +11,7 @@ export type Placeholder = {
   /** At the source; nothing is ever written at or above it. */
   size: number;
   mtimeSeconds: number;
-  /** Has holes at the source. */
+  /** Takes less room than its size, so it has holes. */
   isSparse: boolean;
   /** As handleOf gives it. */
   handle: Buffer;

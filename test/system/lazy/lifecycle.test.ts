@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
@@ -22,6 +22,8 @@ function buildTree(root: string): void {
   fs.writeSync(sparse, bytes(4, 70_000), 0, 70_000, 5 * MB);
   fs.ftruncateSync(sparse, 9 * MB);
   fs.closeSync(sparse);
+  fs.writeFileSync(join(root, 'table'), bytes(5, 16 * MB));
+  execFileSync('fallocate', ['-o', String(16 * MB), '-l', String(2 * MB), join(root, 'table')]);
   fs.chmodSync(join(root, 'sub/middle-1'), 0o4750);
   fs.utimesSync(join(root, 'sub/middle-2'), 1_000_000, 1_234_567.891);
 }
@@ -60,12 +62,14 @@ describe.each(fileSystems)('on %s', (kind) => {
     await pair.begin();
     const armed = await pair.status();
     expect(armed.phase).toBe('armed');
-    expect(armed.bytesMissing).toBeGreaterThan(20 * MB);
+    expect(armed.bytesMissing).toBeGreaterThan(35 * MB);
 
     await run('cmp', ['-n', '4096', '-i', '9000000', join(pair.source, 'linked'), join(pair.target, 'linked')]);
+    // A database extends its tables by reserving room: such a file is not waited for as a whole.
+    await run('cmp', ['-n', '4096', '-i', '9000000', join(pair.source, 'table'), join(pair.target, 'table')]);
     const read = await pair.status();
     expect(read.waits).toBeGreaterThan(0);
-    expect(read.bytesMissing).toBeGreaterThan(19 * MB);
+    expect(armed.bytesMissing - read.bytesMissing).toBeLessThan(8 * MB);
 
     await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
     const holders = await pair.holders();
