@@ -23,28 +23,51 @@ export type Range = { offset: number; length: number };
  */
 export function unwrittenRanges(fd: number): Range[] {
   const ranges: Range[] = [];
-  for (let from = 0, isLast = false; !isLast; ) {
-    const count = mapExtents(fd, from);
-    isLast = count === 0;
-    for (let index = 0; index < count; index += 1) {
-      const at = HEAD_BYTES + index * EXTENT_BYTES;
-      const [offset, length, flags] = [u64(at), u64(at + 16), request.readUInt32LE(at + 40)];
-      if ((flags & EXTENT_UNWRITTEN) !== 0) append(ranges, offset, length);
-      if ((flags & EXTENT_LAST) !== 0) isLast = true;
-      from = offset + length;
-    }
-  }
+  const whole = { offset: 0, length: Number.MAX_SAFE_INTEGER };
+  eachExtent(fd, whole, FIEMAP_FLAG_SYNC, ({ offset, length }, flags) => {
+    if ((flags & EXTENT_UNWRITTEN) !== 0) append(ranges, offset, length);
+  });
   return ranges;
 }
 
-function mapExtents(fd: number, from: number): number {
+/** Where a file has room of its own in `range`, written to or not; null where the file system can't tell. */
+export function rangesWithRoom(fd: number, range: Range): Range[] | null {
+  const ranges: Range[] = [];
+  const isTold = eachExtent(fd, range, 0, ({ offset, length }) => append(ranges, offset, length));
+  return isTold ? ranges : null;
+}
+
+/** FS_IOC_FIEMAP, linux/Documentation/filesystems/fiemap.rst. False where the file system has no such thing. */
+function eachExtent(
+  fd: number,
+  range: Range,
+  flags: number,
+  onExtent: (extent: Range, flags: number) => void,
+): boolean {
+  const end = range.offset + range.length;
+  for (let from = range.offset, isLast = false; !isLast && from < end; ) {
+    const count = mapExtents(fd, { offset: from, length: end - from }, flags);
+    if (count === null) return false;
+    isLast = count === 0;
+    for (let index = 0; index < count; index += 1) {
+      const at = HEAD_BYTES + index * EXTENT_BYTES;
+      const [offset, length, extentFlags] = [u64(at), u64(at + 16), request.readUInt32LE(at + 40)];
+      onExtent({ offset, length }, extentFlags);
+      if ((extentFlags & EXTENT_LAST) !== 0) isLast = true;
+      from = offset + length;
+    }
+  }
+  return true;
+}
+
+function mapExtents(fd: number, { offset, length }: Range, flags: number): number | null {
   request.fill(0, 0, HEAD_BYTES);
-  request.writeBigUInt64LE(BigInt(from), 0);
-  request.writeBigUInt64LE(0x7fffffffffffffffn - BigInt(from), 8);
-  request.writeUInt32LE(FIEMAP_FLAG_SYNC, 16);
+  request.writeBigUInt64LE(BigInt(offset), 0);
+  request.writeBigUInt64LE(BigInt(length), 8);
+  request.writeUInt32LE(flags, 16);
   request.writeUInt32LE(EXTENTS_AT_ONCE, 24);
   const result = ioctl(fd, FS_IOC_FIEMAP, request);
-  if (result < 0 && [ENOTTY, EOPNOTSUPP, EINVAL].includes(lastErrno())) return 0;
+  if (result < 0 && [ENOTTY, EOPNOTSUPP, EINVAL].includes(lastErrno())) return null;
   check(result, 'FS_IOC_FIEMAP', `fd ${fd}`);
   return request.readUInt32LE(20);
 }

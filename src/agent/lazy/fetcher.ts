@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
+import { besidesHoles } from './besides-holes.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import { type FileTable, sinceStamp } from './file-table.ts';
 import type { Journal } from './journal.ts';
@@ -133,8 +134,11 @@ export class Fetcher {
     const kept = metadataOf(fd);
     note.begin(file, kept);
     try {
-      for (let done = 0; done < bytes.length; ) {
-        done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
+      for (const part of besidesHoles(fd, bytes, offset)) {
+        for (let done = 0; done < part.length; ) {
+          const at = part.offset - offset + done;
+          done += writeSync(fd, bytes, at, part.length - done, part.offset + done);
+        }
       }
     } finally {
       putBack(fd, kept);

@@ -402,9 +402,17 @@ def seek_data(p):
     if not p.endswith('.dense'): os.pread(fd, 10**7, 0)
     return os.lseek(fd, 0, os.SEEK_DATA)
 
+@op
+def map_of_holes(p):
+    fd = opened(p); size = os.fstat(fd).st_size; os.pread(fd, size, 0); at, edges = 0, []
+    while at < size:
+        try: at = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError: break
+        edges.append(at); at = os.lseek(fd, at, os.SEEK_HOLE); edges.append(at)
+    return edges
+
 
 def content(p):
-    os.sync() if 0 else None
     return digest(open(p, 'rb').read())
 
 
