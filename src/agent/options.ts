@@ -62,9 +62,13 @@ export function parseCommandLine(argv: readonly string[]): CommandLine {
   return { ...options, hold: word === 'hold' };
 }
 
-/** systemd ends what is in the cgroup of a service with it. */
+/**
+ * systemd ends what is in the cgroup of a service with it. Without default dependencies a shutdown leaves a scope alone until
+ * all services have ended, Docker among them, as runc's own scopes: what containers still read is protected.
+ */
 function defaultLauncher(): string[] {
-  return existsSync('/run/systemd/system') ? ['systemd-run', '--scope', '--quiet', '--collect'] : [];
+  if (!existsSync('/run/systemd/system')) return [];
+  return ['systemd-run', '--scope', '--quiet', '--collect', '--property=DefaultDependencies=no'];
 }
 
 function shortHostName(): string {

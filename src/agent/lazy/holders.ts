@@ -9,6 +9,8 @@ import type { Holder } from './volume-record.ts';
 /** Descriptors of a holder: the group, and the memory of what was read from it (InFlight). */
 const GROUP_FD = 3;
 const IN_FLIGHT_FD = 4;
+/** A shutdown sends SIGTERM to all processes while containers are still ending: those must not read zeros. SIGKILL ends a holder. */
+const HOLD = "trap '' TERM INT HUP; exec sleep infinity";
 /** In a holder's environment, so that it is known as one of ours. */
 export const HOLDER_MARK = 'CARGO_LAZY_HOLDER';
 
@@ -20,7 +22,7 @@ export type Kept = { group: number; inFlight: number };
  * this process's cgroup, which systemd ends as a whole: it must pass descriptors 3 and 4 on and become the holder (exec).
  */
 export function startHolder({ group, inFlight }: Kept, stateDir: string, launcher: readonly string[]): Holder {
-  const [command = 'sleep', ...args] = [...launcher, 'sleep', 'infinity'];
+  const [command = 'sh', ...args] = [...launcher, 'sh', '-c', HOLD];
   const child = spawn(command, args, {
     cwd: '/',
     detached: true,

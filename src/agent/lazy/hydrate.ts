@@ -14,6 +14,8 @@ function end(thrown: unknown): never {
 process.on('uncaughtException', end);
 // isOpenElsewhere
 process.on('SIGIO', () => {});
+// As a holder does: a container that ends at a shutdown, and reads at that, is still answered.
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
 try {
   using _ = await lockAfterLast(stateDir);
   const hydrator = await openVolume(stateDir, launcher);

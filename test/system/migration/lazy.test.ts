@@ -122,8 +122,14 @@ test('what the operator does while data follows is as without Cargo; its removal
 
 test('a container whose protection is lost while data is missing is stopped, and stays so until somebody recovers it', async () => {
   const sum = await follower();
+  const protection = '$(cat /sys/fs/cgroup/pids/hydrators/cgroup.procs)';
 
-  await lab.must('h2', 'sh', '-c', 'kill -9 $(cat /sys/fs/cgroup/pids/hydrators/cgroup.procs)');
+  // What a shutdown sends to all processes at once, before it has ended the last container.
+  await lab.must('h2', 'sh', '-c', `kill -TERM ${protection}`);
+  expect(await lab.must('h2', 'docker', 'exec', 'bare', 'sh', '-c', 'md5sum < /data/f')).toBe(sum);
+  expect((await lab.status('bare')).phase).toBe('hydrating');
+
+  await lab.must('h2', 'sh', '-c', `kill -9 ${protection}`);
   await comesTo('SUSPECT');
   expect(await lab.must('h2', 'docker', 'inspect', '-f', '{{.State.Running}}', 'bare')).toBe('false');
   expect((await lab.exec('h2', 'docker', 'start', 'bare')).status, 'nobody starts it').not.toBe(0);
