@@ -87,7 +87,7 @@ export async function oneTree(
     fs.mkdirSync(root);
     build(root);
   }
-  await run('cp', ['-a', pair.source, plain]);
+  await run('cp', ['-a', '--reflink=never', pair.source, plain]);
   await pair.begin();
   await using stack = new AsyncDisposableStack();
   const teams: Process[][] = [];
