@@ -2,7 +2,7 @@
 # make test    every test                                         make lint    format, lint and type check
 # make bench   speed and memory beside the peers                  make package a tarball for real hosts, in dist/
 # make storms  faults at moments that nobody chose (STORMS=50; SEED=1000)
-# make faults  a fault at each step of a migration (ONLY='freeze/*'; EVERY_POINT=1; goes on where it was interrupted)
+# make faults  a fault at each step of a migration (ONLY='freeze/*'; EVERY_POINT=1; PAGE=1; goes on where it was interrupted)
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
@@ -27,7 +27,7 @@ bench: setup
 	@$(NODE) bench/transfer.ts && $(NODE) bench/downtime.ts && $(NODE) bench/downtime-slope.ts && $(NODE) bench/memory.ts && $(NODE) bench/control-plane.ts && $(NODE) bench/hydrator-memory.ts && $(NODE) bench/lazy.ts
 
 faults: setup
-	@$(NODE) faults/run.ts --only '$(ONLY)' $(if $(EVERY_POINT),--every-point)
+	@$(NODE) faults/run.ts --only '$(ONLY)' $(if $(EVERY_POINT),--every-point) $(if $(PAGE),--page)
 
 storms: setup
 	@$(NODE) faults/run.ts --storms $(or $(STORMS),50) $(if $(SEED),--seed $(SEED))

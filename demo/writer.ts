@@ -7,7 +7,7 @@ const RETRY_MS = 20;
 const CONNECT_LIMIT_MS = 1_000;
 const ANSWER_LIMIT_MS = 5_000;
 const DUPLICATE_KEY = 1062;
-/** The application gives up, and the demo with it, when no address has taken a row for so long. */
+/** The application gives up, and the demo with it, when no address has taken a row for so long, unless told otherwise. */
 const PATIENCE_MS = 120_000;
 
 /** A row that the database acknowledged: its number and when, in ms of the monotonic clock. */
@@ -26,12 +26,14 @@ export class Writer {
   readonly acknowledged: Acknowledged[] = [];
   readonly #accounts: readonly Account[];
   readonly #pauseMs: number;
+  readonly #patienceMs: number;
   readonly #stopped = new AbortController();
   #connection: { link: Connection; host: string } | null = null;
 
-  constructor(accounts: readonly Account[], pauseMs = PAUSE_MS) {
+  constructor(accounts: readonly Account[], pauseMs = PAUSE_MS, patienceMs = PATIENCE_MS) {
     this.#accounts = accounts;
     this.#pauseMs = pauseMs;
+    this.#patienceMs = patienceMs;
   }
 
   /** Resolves once `stop` was called and the last row is acknowledged. */
@@ -56,7 +58,7 @@ export class Writer {
   }
 
   async #insert(seq: number): Promise<void> {
-    const giveUpAt = performance.now() + PATIENCE_MS;
+    const giveUpAt = performance.now() + this.#patienceMs;
     for (let attempt = 0; ; attempt += 1) {
       try {
         const { link, host } = await this.#connected(attempt);
@@ -67,7 +69,7 @@ export class Writer {
         this.#connection?.link[Symbol.dispose]();
         this.#connection = null;
         if (performance.now() > giveUpAt)
-          throw new Error(`row ${seq} could not be written in ${PATIENCE_MS} ms`, { cause });
+          throw new Error(`row ${seq} could not be written in ${this.#patienceMs} ms`, { cause });
         await sleep(RETRY_MS);
       }
     }

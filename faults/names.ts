@@ -5,3 +5,5 @@ export const CONTAINER = 'shop';
 export const VOLUME = 'shop-data';
 export const PORT = 3306;
 export const IMAGE = 'mariadb:small';
+/** A file of the volume that the database doesn't know. */
+export const BALLAST = '/var/lib/mysql/ballast';

@@ -23,24 +23,33 @@ export const CellResult = z.object({
   tookMs: z.number(),
   /** Sentences; none where all is well. */
   faults: z.array(z.string()),
+  /** A figure of this cell that the page shows. */
+  note: z.string().optional(),
 });
 export type CellResult = z.infer<typeof CellResult>;
 
 /**
  * What is tried: a name, where it strikes, and the migration with all that is done to it, until nothing moves any more.
- * What it finds wrong itself it adds to `faults`.
+ * What it finds wrong itself it adds to the result.
  */
 export type Trial = {
   name: string;
   point: string;
   isDoomed: boolean;
-  migrate: (roles: Roles, faults: string[]) => Promise<Migration>;
+  /** How long the client goes without a row before it gives up, if not as long as usual. */
+  patienceMs?: number;
+  migrate: (roles: Roles, result: CellResult) => Promise<Migration>;
 };
 
 /** Strikes once in one migration, waits until all has settled, and judges. */
 export function runCell(bench: Bench, cell: Cell): Promise<CellResult> {
   const { name, point, isDoomed } = cell;
-  return runTrial(bench, { name, point, isDoomed, migrate: (...of) => strikeInMigration(bench, cell, ...of) });
+  return runTrial(bench, {
+    name,
+    point,
+    isDoomed,
+    migrate: (roles, { faults }) => strikeInMigration(bench, cell, roles, faults),
+  });
 }
 
 /** Judges what is left of a migration. Never throws: what goes wrong is a fault. */
@@ -62,13 +71,13 @@ async function judge(bench: Bench, trial: Trial, result: CellResult): Promise<vo
   bench.stops.clear();
   bench.recorder.forget();
   const before = await lookAt(bench);
-  using client = await Client.start(bench);
-  const migration = await trial.migrate(roles, result.faults);
+  using client = await Client.start(bench, trial.patienceMs);
+  const migration = await trial.migrate(roles, result);
   result.ended = migration.phase;
   const hasMoved = migration.phase === 'completed';
   if (hasMoved) bench.home = roles.target;
   const judges = [
-    () => client.verdict(bench.home),
+    () => client.verdict(bench.home, migration.phase === 'recovered' ? roles.target : null),
     () => bench.recorder.verdict(),
     () => (trial.isDoomed ? undoom(bench, roles.target) : Promise.resolve()).then(() => []),
     () => leftovers(bench, migration.id, { before, roles, hasMoved }, result),
@@ -116,7 +125,8 @@ async function leftovers(
 ): Promise<string[]> {
   let left: string[] = [];
   const look = async (): Promise<true | undefined> => {
-    if (await removeKept(bench, id, roles.target)) result.ended = 'rolled-back, copy kept';
+    const phase = await removeKept(bench, id, roles.target);
+    if (phase !== null) result.ended = `${phase}, copy kept`;
     const after = await lookAt(bench);
     left = hasMoved ? leftAfterMove(before, after, roles.source, roles.target) : leftAfterRollBack(before, after);
     return left.length === 0 ? true : undefined;
@@ -125,12 +135,15 @@ async function leftovers(
   return left;
 }
 
-/** A copy that ran at the target and wrote there is kept when the container goes back: done with it what the status says. */
-async function removeKept(bench: Bench, id: string, target: HostName): Promise<boolean> {
-  const { activity } = Migration.parse(await bench.server('GET', `/v1/migrations/${id}`));
-  const name = /is kept there: stopped, as ([\w-]+)/.exec(activity)?.[1];
-  if (name === undefined) return false;
+/**
+ * A copy that ran at the target and wrote there is kept when the container goes back: done with it what the status says.
+ * Gives the phase where there was one, else null.
+ */
+async function removeKept(bench: Bench, id: string, target: HostName): Promise<string | null> {
+  const { activity, phase } = Migration.parse(await bench.server('GET', `/v1/migrations/${id}`));
+  const name = /is kept there[:,] stopped, as ([\w-]+)/.exec(activity)?.[1];
+  if (name === undefined) return null;
   const remove = `docker rm -v ${name} && docker volume rm ${VOLUME}; docker rmi ${IMAGE}`;
   await bench.shell(target, `if docker inspect ${name} >/dev/null 2>&1; then ${remove}; fi`);
-  return true;
+  return phase;
 }

@@ -5,7 +5,7 @@ import type { FaultLab } from './fault-lab.ts';
 
 const SETTLED_MS = 300_000;
 
-const settledPhases: readonly Phase[] = ['copied', 'completed', 'rolled-back', 'failed'];
+const settledPhases: readonly Phase[] = ['copied', 'completed', 'rolled-back', 'failed', 'recovered'];
 
 /** The migration when it goes no further by itself. */
 export async function settle(bench: FaultLab, id: string, limitMs = SETTLED_MS): Promise<Migration> {

@@ -1,5 +1,7 @@
 import { cpus, release, totalmem } from 'node:os';
+import { type LazyFaultName, lazyFaultNames, momentNames } from './lazy-cells.ts';
 import { type FaultName, faultNames, matrixSteps, onceAnswered } from './matrix.ts';
+import type { KeptCell, KeptControl, Run } from './results.ts';
 import type { CellResult } from './run-cell.ts';
 import { kindNames, temptations, wayNames } from './walks.ts';
 
@@ -18,17 +20,42 @@ const meanings: Record<FaultName, string> = {
   'target-full': "the target's disk full to the last byte for 4 s",
 };
 
-export type Circumstances = { date: string; versions: string; missing: readonly string[]; controls: readonly string[] };
+const lazyMeanings: Record<LazyFaultName, string> = {
+  'hydrator-kill': 'SIGKILL of the process that brings the data (the hydrator)',
+  'holders-kill':
+    'SIGKILL of the hydrator and of both processes that protect what is missing while it is replaced (the holders)',
+  'one-holder-kill': 'SIGKILL of one holder',
+  'source-away': 'the source has no power for as long as the cell says, then boots',
+  'target-twice':
+    'the target loses its power, boots, loses it again as soon as what is missing is protected again (or 20 s after its agent was started), and boots',
+};
+
+/** `of`: how many cells and walks there are; those that were never run are missing in the results. */
+export type Circumstances = {
+  runs: readonly Run[];
+  missing: readonly string[];
+  controls: readonly KeptControl[];
+  of: number;
+};
 
 /** docs/faults.md: written by the run, never by hand. */
-export function page(results: readonly CellResult[], { date, versions, missing, controls }: Circumstances): string {
+export function page(results: readonly KeptCell[], { runs, missing, controls, of }: Circumstances): string {
   const failed = results.filter(({ faults }) => faults.length > 0);
+  const marks = marksOf(runs, [...results, ...controls]);
+  const shown = (name: string): string => shownCell(results, name, marks);
+  const walked = (name: string): string => shownWalk(results, name, marks);
   const gib = Math.round(totalmem() / 2 ** 30);
   return `${[
     '# Fault matrix',
     '',
-    `Written by \`make faults\` on ${date}; ${versions}; Linux ${release().replace(/-.*/, '')}, ${cpus().length} cores, ${gib} GiB.`,
-    `${results.length} cells and walks, ${results.length - failed.length} without a fault found, ${failed.length} with one.`,
+    `Written by \`make faults\`; Linux ${release().replace(/-.*/, '')}, ${cpus().length} cores, ${gib} GiB.`,
+    `${results.length} of ${of} cells and walks were run, ${results.length - failed.length} without a fault found, ${failed.length} with one.`,
+    '',
+    'Each result is of the code that it was found with; where a cell has no number it is of run 1.',
+    '',
+    '| run | commit | date | with | cells and walks | controls |',
+    '| --- | --- | --- | --- | --- | --- |',
+    ...[...marks.keys()].map((code, index) => rowOf(code, index, { runs, results, controls })),
     '',
     'A cell is one migration of a MariaDB between two Docker hosts, a client writing all the while, in which one fault strikes',
     'one process or machine while a process is held at one named point of the step. Afterwards everything is made well again,',
@@ -46,8 +73,26 @@ export function page(results: readonly CellResult[], { date, versions, missing, 
     '',
     `| step | ${faultNames.join(' | ')} |`,
     `| --- | ${faultNames.map(() => '---').join(' | ')} |`,
-    ...matrixSteps.map(
-      (step) => `| ${step} | ${faultNames.map((fault) => shown(results, `${step}/${fault}`)).join(' | ')} |`,
+    ...matrixSteps.map((step) => `| ${step} | ${faultNames.map((fault) => shown(`${step}/${fault}`)).join(' | ')} |`),
+    '',
+    '## Data that follows',
+    '',
+    'What only `--strategy lazy` can suffer. The background copy is held to 1 MB/s, and a file of 16 MiB, written just before, is',
+    'missing when it strikes: with the data protected and the container not started (`target.arm.effect`), with the container running',
+    'and nobody who drives it on (`server.hydrate.send`), and after some of the data has come (`target.hydrate.mid`). Besides the',
+    'checks of every cell that file must be what it was at the source; a process that reads all of it while its hydrator or the source',
+    'is away must wait and then get those bytes; and the container must not be started again but by a power cut or an operator.',
+    'Where the hydrator and all holders die while it runs, the container must be stopped and stay so, for `docker start`, and when the',
+    'agent is started again; `recover --at source --accept-loss` then brings it back with every row that was acknowledged there.',
+    '',
+    '| fault | is |',
+    '| --- | --- |',
+    ...lazyFaultNames.map((name) => `| ${name} | ${lazyMeanings[name]} |`),
+    '',
+    `| moment | ${lazyFaultNames.join(' | ')} |`,
+    `| --- | ${lazyFaultNames.map(() => '---').join(' | ')} |`,
+    ...momentNames.map(
+      (moment) => `| ${moment} | ${lazyFaultNames.map((fault) => shown(`${moment}/${fault}`)).join(' | ')} |`,
     ),
     '',
     '## Where each fault struck',
@@ -67,7 +112,7 @@ export function page(results: readonly CellResult[], { date, versions, missing, 
     'The same with a power cut in the moment in which the server has the answer. What a host had written down before a power cut',
     'is compared with what is on its disk when it boots, before its agent runs: in these cells, and wherever else power is cut.',
     '',
-    ...onceAnswered().map(({ name, point }) => `- \`${point}\`: ${shown(results, name)}`),
+    ...onceAnswered().map(({ name, point }) => `- \`${point}\`: ${shown(name)}`),
     '',
     '## Walks',
     '',
@@ -80,7 +125,7 @@ export function page(results: readonly CellResult[], { date, versions, missing, 
     `| --- |${temptations.map(() => ' --- |').join('')}`,
     ...kindNames.flatMap((kind) =>
       wayNames.map((way) => {
-        const cells = temptations.map((temptation) => walked(results, `walk/${kind}/${way}/${temptation}`));
+        const cells = temptations.map((temptation) => walked(`walk/${kind}/${way}/${temptation}`));
         return `| ${kind}, ${way} | ${cells.join(' | ')} |`;
       }),
     ),
@@ -89,24 +134,46 @@ export function page(results: readonly CellResult[], { date, versions, missing, 
     '',
     'The same checks, of a copy of the code with one protection taken out, must fail:',
     '',
-    ...(controls.length === 0 ? ['not run'] : controls.map((line) => `- ${line}`)),
+    ...(controls.length === 0
+      ? ['not run']
+      : controls.map(({ name, caught, code }) => `- ${name}: ${caught ?? '**not noticed**'}${marks.get(code) ?? ''}`)),
     '',
     ...(failed.length === 0 ? [] : ['## What failed', '', ...failed.map(told), '']),
   ].join('\n')}`;
 }
 
-function shown(results: readonly CellResult[], name: string): string {
+type Marks = ReadonlyMap<string, string>;
+
+/** What stands behind a result of each code; the one that most are of goes first and has none. */
+function marksOf(runs: readonly Run[], results: readonly { code: string }[]): Marks {
+  const count = (code: string): number => results.filter((result) => result.code === code).length;
+  const used = runs.map(({ code }) => code).filter((code) => count(code) > 0);
+  const sorted = used.sort((one, other) => count(other) - count(one));
+  return new Map(sorted.map((code, index) => [code, index === 0 ? '' : ` [${index + 1}]`]));
+}
+
+function rowOf(
+  code: string,
+  index: number,
+  { runs, results, controls }: { runs: readonly Run[]; results: readonly KeptCell[]; controls: readonly KeptControl[] },
+): string {
+  const run = runs.find((known) => known.code === code);
+  const count = (all: readonly { code: string }[]): number => all.filter((one) => one.code === code).length;
+  return `| ${index + 1} | ${run?.commit} | ${run?.date} | ${run?.versions} | ${count(results)} | ${count(controls)} |`;
+}
+
+function shownCell(results: readonly KeptCell[], name: string, marks: Marks): string {
   const result = results.find(({ cell }) => cell === name);
   if (result === undefined) return '';
   const end = result.ended === '' ? 'unknown' : result.ended;
-  return `${result.faults.length === 0 ? '' : '**FAILED** '}${end} ${(result.pauseMs / 1000).toFixed(1)}`;
+  return `${result.faults.length === 0 ? '' : '**FAILED** '}${end} ${(result.pauseMs / 1000).toFixed(1)}${result.note === undefined ? '' : `, ${result.note}`}${marks.get(result.code) ?? ''}`;
 }
 
-function walked(results: readonly CellResult[], name: string): string {
+function shownWalk(results: readonly KeptCell[], name: string, marks: Marks): string {
   const result = results.find(({ cell }) => cell === name);
   if (result === undefined) return '';
   const took = `${result.point}, ${Math.round(result.tookMs / 1000)} s`;
-  return `${result.faults.length === 0 ? '' : '**FAILED** '}${result.ended}, ${took}`;
+  return `${result.faults.length === 0 ? '' : '**FAILED** '}${result.ended}, ${took}${marks.get(result.code) ?? ''}`;
 }
 
 function where(results: readonly CellResult[], name: string): string {

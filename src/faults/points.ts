@@ -18,6 +18,7 @@ const within = [
   'target.start.gate-open',
   'target.start.started',
   'target.abandon.container-removed',
+  'target.hydrate.mid',
 ] as const;
 
 /**

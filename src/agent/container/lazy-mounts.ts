@@ -5,6 +5,7 @@ import type { HydrationControl, StepInput, StepOutput } from '../../api/agent-st
 import { CargoError } from '../../api/cargo-error.ts';
 import type { DataMount } from '../../api/container-definition.ts';
 import type { VolumeHydration } from '../../api/migration.ts';
+import { reach } from '../../faults/reach.ts';
 import type { Engine } from '../docker/index.ts';
 import {
   armVolume,
@@ -24,6 +25,8 @@ import { shutDown } from './shut-down.ts';
 import { endTakenAway, isTakenAway } from './taken-away.ts';
 
 const LOOK_MS = 500;
+/** Where a test may strike in the middle of the copy. */
+const MIDWAY_BYTES = 2 ** 20;
 
 /** Where the agent keeps who it is, and whom it knows to be removed: the hydrators read both. */
 export type IdentityFiles = { identity: string; trust: string };
@@ -109,6 +112,7 @@ export class LazyMounts {
       statuses = await Promise.all(mounts.map(({ stateDir }) => volumeStatus(stateDir)));
       tell(context, mounts, statuses);
       if (statuses.every(({ phase }) => phase === 'finished')) break;
+      if (statuses.some(isMidway)) await reach('target.hydrate.mid');
       await delay(LOOK_MS, undefined, { signal: context.signal });
     }
     for (const { stateDir, cover: place } of mounts) {
@@ -206,6 +210,10 @@ export class LazyMounts {
       });
     }
   }
+}
+
+function isMidway({ bytesFetched, bytesMissing }: LazyStatus): boolean {
+  return bytesFetched >= MIDWAY_BYTES && bytesMissing > 0;
 }
 
 function notBegun(index: number): Target['lazy'][number] {
