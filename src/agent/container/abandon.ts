@@ -32,13 +32,10 @@ export async function abandon(
 ): Promise<StepOutput<'abandon'>> {
   await refuse(engine, context);
   const container = await stagedContainer(engine, context, targetOf(context));
-  // A copy that is not whole is of no use to anybody.
-  const isWhole = targetOf(context).lazy.length === 0;
+  if (container !== null && targetOf(context).lazy.length > 0) await shutDown(engine, container.Id, context);
+  const isWhole = await lazy.isWhole(context);
+  await lazy.drop(context);
   const keptAs = container === null || !isWhole ? null : await decideToKeep(context, container);
-  if (!isWhole) {
-    if (container !== null) await shutDown(engine, container.Id, context);
-    await lazy.drop(context);
-  }
   if (container === null || keptAs === null) {
     const bases = keepStaged === true ? await setStagedAside(context) : [];
     return { keptAs: null, bases, removed: await clearStaged(engine, context, bases) };

@@ -18,17 +18,21 @@ export async function hasWritten(context: StepContext, { State }: ContainerInspe
   if (Number.isNaN(Date.parse(State.StartedAt)) || Date.parse(State.StartedAt) <= 0) return false;
   const { mounts } = definitionOf(context);
   for (const { index, path } of targetOf(context).mountPaths) {
-    const isFile = mounts.find((mount) => mount.index === index)?.isFile === true;
-    const stateDir = join(context.directory, `mount-${index}`);
-    if (await holdsChanges({ path, isFile }, stateDir, context.signal)) return true;
+    const mount = mounts.find((candidate) => candidate.index === index);
+    const how = { stateDir: join(context.directory, `mount-${index}`), isLazy: mount?.strategy === 'lazy' };
+    if (await holdsChanges({ path, isFile: mount?.isFile === true }, how, context.signal)) return true;
   }
   return false;
 }
 
 /** A place that is gone holds nothing; one that can't be looked through may hold anything. */
-async function holdsChanges(root: { path: string; isFile: boolean }, stateDir: string, signal: AbortSignal) {
+async function holdsChanges(
+  root: { path: string; isFile: boolean },
+  how: { stateDir: string; isLazy: boolean },
+  signal: AbortSignal,
+): Promise<boolean> {
   try {
-    return await hasChangedSinceCopy(root, stateDir, signal);
+    return await hasChangedSinceCopy(root, how, signal);
   } catch (thrown) {
     signal.throwIfAborted();
     return !(thrown instanceof CargoError && thrown.code === 'NOT_FOUND');

@@ -136,9 +136,19 @@ export class LazyMounts {
     }
   }
 
+  /** Whether all data is here: what isn't, and was dropped, never will be. */
+  async isWhole(context: StepContext): Promise<boolean> {
+    if (targetOf(context).incomplete) return false;
+    const phases = lazyMounts(context).map(async ({ stateDir }) => {
+      return (await hasBegun(stateDir)) && (await volumeStatus(stateDir)).phase === 'finished';
+    });
+    return (await Promise.all(phases)).every((isFinished) => isFinished);
+  }
+
   /** Nobody will use the data: the container has ended, and is about to be removed or put away. */
   async drop(context: StepContext): Promise<void> {
     const mounts = lazyMounts(context);
+    if (mounts.length > 0 && !(await this.isWhole(context))) await updateTarget(context, () => ({ incomplete: true }));
     for (const { stateDir, cover: place } of mounts) {
       uncover(place);
       await dropVolume(stateDir);

@@ -21,6 +21,7 @@ export const emptyTarget: Target = {
   usedBases: [],
   gate: [],
   lazy: [],
+  incomplete: false,
   held: false,
   keptAs: null,
   mountPaths: [],

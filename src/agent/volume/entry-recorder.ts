@@ -42,7 +42,7 @@ export function isRacy(stat: Stat): boolean {
 
 /** Looks at inodes one by one, and appends what it sees to a tree file. */
 export class EntryRecorder {
-  readonly size: TreeSize = { files: 0, bytes: 0, changedAtMs: 0 };
+  readonly size: TreeSize = { files: 0, bytes: 0, changedAtMs: 0, modifiedAtMs: 0 };
   readonly #o: ScanOptions;
   readonly #stat = new Stat();
   readonly #target = Buffer.alloc(PATH_MAX);
@@ -104,8 +104,9 @@ export class EntryRecorder {
   }
 
   #noteChange(): void {
-    const changedAtMs = this.#stat.ctimeSeconds * 1000 + this.#stat.ctimeNanoseconds / 1e6;
-    if (changedAtMs > this.size.changedAtMs) this.size.changedAtMs = changedAtMs;
+    const { ctimeSeconds, ctimeNanoseconds, mtimeSeconds, mtimeNanoseconds } = this.#stat;
+    this.size.changedAtMs = Math.max(this.size.changedAtMs, ctimeSeconds * 1000 + ctimeNanoseconds / 1e6);
+    this.size.modifiedAtMs = Math.max(this.size.modifiedAtMs, mtimeSeconds * 1000 + mtimeNanoseconds / 1e6);
   }
 
   #refuseMount(directories: DirectoryStack, local: CString): void {

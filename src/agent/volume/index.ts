@@ -111,11 +111,19 @@ export async function measureTree(root: TreeRoot, signal: AbortSignal): Promise<
   return resultOf<TreeSize>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtMs');
 }
 
-/** At the target: whether anybody has changed anything in the tree since the last round of copying was complete. */
-export async function hasChangedSinceCopy(root: TreeRoot, stateDir: string, signal: AbortSignal): Promise<boolean> {
+/**
+ * At the target: whether anybody has changed anything in the tree since the last round of copying was complete. Where the
+ * content followed (`isLazy`), that has moved the ctime of every file, and no mtime.
+ */
+export async function hasChangedSinceCopy(
+  root: TreeRoot,
+  { stateDir, isLazy }: { stateDir: string; isLazy: boolean },
+  signal: AbortSignal,
+): Promise<boolean> {
   const copiedAt = new StateFile(stateDir, 'target.json', TargetState).writtenAt();
   if (copiedAt === null) return true;
-  return (await measureTree(root, signal)).changedAtMs > Number(copiedAt) / 1e6;
+  const { changedAtMs, modifiedAtMs } = await measureTree(root, signal);
+  return (isLazy ? modifiedAtMs : changedAtMs) > Number(copiedAt) / 1e6;
 }
 
 /** Each kind of job answers with its own kind of result, known by one of its fields. */

@@ -18,7 +18,12 @@ export function addMoveOptions(command: Command): Command {
     .argument('<container>', 'name or id')
     .option('--from <host>', 'host it is on: name, id or address; needed where the name is not unique')
     .requiredOption('--to <host>', 'host it is to run on: name, id or address')
-    .addOption(new Option('--strategy <strategy>', 'when the bytes travel').choices(['lazy', 'precopy']))
+    .addOption(
+      new Option(
+        '--strategy <strategy>',
+        'when the bytes travel: after the start (where both hosts can), or before it',
+      ).choices(['lazy', 'precopy']),
+    )
     .option('--rootfs', "take the container's writable layer along")
     .addOption(new Option('--bwlimit <rate>', 'at most so many bytes per second; K, M, G = 1024').argParser(parseRate))
     .option('--force', 'go on when the container has to be killed to stop')

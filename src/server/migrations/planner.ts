@@ -9,7 +9,7 @@ import type { Agents, Hosts } from './ports.ts';
 import { decideStrategies, type Reasons, refusedLazy } from './strategy.ts';
 
 /** Where nobody says which. */
-const DEFAULT_STRATEGY: Strategy = 'precopy';
+const DEFAULT_STRATEGY: Strategy = 'lazy';
 
 export type Planned = {
   plan: Plan;

@@ -26,7 +26,11 @@ async function here(host: string): Promise<string[]> {
 }
 
 test('verify passes while the container writes, finds a byte that changed under it, and is over after a failover', async () => {
-  await run('kept', ['-v', 'kept:/data'], 'echo quiet > /data/quiet; while :; do date >> /data/busy; sleep 0.1; done');
+  await run(
+    'kept',
+    ['-v', 'kept:/data'],
+    '[ -e /data/quiet ] || echo quiet > /data/quiet; while :; do date >> /data/busy; sleep 0.1; done',
+  );
   await expect.poll(() => lab.exec('h1', 'docker', 'exec', 'kept', 'cat', '/data/busy')).toMatchObject({ status: 0 });
   expect(await lab.cargoctl('verify', 'kept')).toMatchObject({ status: 3 });
   expect(await lab.cargoctl('migrate', 'kept', '--to', 'h2')).toMatchObject({ status: 0 });

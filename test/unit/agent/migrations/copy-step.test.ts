@@ -41,6 +41,7 @@ function staged(mounts: DataMount[]): MigrationRecord {
       ...{ permit: 'unused', containerId: 'c', restartPolicy: null, createdVolumes: [], createdNetworks: [] },
       ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], gate: [], held: false, keptAs: null },
       lazy: [],
+      incomplete: false,
       mountPaths: mounts.map(({ index, name }) => ({ index, path: `/target/${name}` })),
     },
   };
