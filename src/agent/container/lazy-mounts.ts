@@ -20,6 +20,7 @@ import {
 } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { type Cover, cover, coverOf, openView, restore, treeOf, uncover } from './cover.ts';
+import { endUsers } from './end-users.ts';
 import { definitionOf, type Target, targetOf, updateTarget } from './records.ts';
 import { shutDown } from './shut-down.ts';
 import { endTakenAway, isTakenAway } from './taken-away.ts';
@@ -145,10 +146,14 @@ export class LazyMounts {
     return (await Promise.all(phases)).every((isFinished) => isFinished);
   }
 
-  /** Nobody will use the data: the container has ended, and is about to be removed or put away. */
+  /** The container has ended, and is about to be removed or put away: nobody else goes on with data that isn't whole. */
   async drop(context: StepContext): Promise<void> {
     const mounts = lazyMounts(context);
-    if (mounts.length > 0 && !(await this.isWhole(context))) await updateTarget(context, () => ({ incomplete: true }));
+    if (mounts.length > 0 && !(await this.isWhole(context))) {
+      await updateTarget(context, () => ({ incomplete: true }));
+      for (const { cover: place } of mounts) uncover(place);
+      await this.#endUsers(context, mounts);
+    }
     for (const { stateDir, cover: place } of mounts) {
       uncover(place);
       await dropVolume(stateDir);
@@ -186,9 +191,18 @@ export class LazyMounts {
     for (const { cover: place } of mounts) uncover(place);
     const { containerId } = targetOf(context);
     if (containerId !== null) await shutDown(this.#engine, containerId, context);
+    await this.#endUsers(context, mounts);
     const { name } = definitionOf(context);
     const why = reason === '' ? '' : `: ${reason}`;
     return new CargoError('SUSPECT', `${name} was stopped, for it may have seen wrong data${why}`);
+  }
+
+  #endUsers(context: StepContext, mounts: readonly LazyMount[]): Promise<void> {
+    return endUsers(
+      this.#engine,
+      mounts.map(({ cover: place }) => place),
+      context.signal,
+    );
   }
 
   async #stage(context: StepContext, mount: LazyMount, bwlimit: number | null): Promise<number> {

@@ -1,15 +1,12 @@
 import { rm } from 'node:fs/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { Engine } from '../docker/index.ts';
 import { dropVolume } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { type Cover, setAside, uncover } from './cover.ts';
+import { endUsers } from './end-users.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
 import { volumeAt } from './staged-base.ts';
-
-const POLL_MS = 50;
-const using = new Set(['running', 'paused', 'restarting']);
 
 /** A volume whose content follows, and where its hydrator keeps what it knows. */
 type Followed = { cover: Cover; stateDir: string };
@@ -35,7 +32,11 @@ export async function endTakenAway(
   await updateTarget(context, ({ lazy }) => ({ lazy: lazy.map((known) => ({ ...known, takenAway: true })) }));
   // No other container can be started with them from here on; then those that were are ended, then the protection.
   for (const { cover } of volumes) uncover(cover);
-  await endUsers(engine, context, new Set(volumes.map(({ cover }) => volumeAt(cover.data))));
+  await endUsers(
+    engine,
+    volumes.map(({ cover }) => cover),
+    context.signal,
+  );
   for (const { cover, stateDir } of volumes) {
     await dropVolume(stateDir);
     await setAside(cover);
@@ -50,16 +51,4 @@ export async function endTakenAway(
     `${name} was removed by hand before all its data had come; ${source} keeps it as it was when it was stopped, and ` +
       `does not start it by itself: \`cargoctl recover ${name} --at source --accept-loss\` does`,
   );
-}
-
-async function endUsers(engine: Engine, context: StepContext, volumes: ReadonlySet<string>): Promise<void> {
-  for (;;) {
-    const users = (await engine.containers(context.signal)).filter(
-      ({ State, Mounts }) =>
-        using.has(State) && Mounts.some((mount) => mount.Type === 'volume' && volumes.has(mount.Name ?? '')),
-    );
-    if (users.length === 0) return;
-    for (const { Id } of users) await engine.kill(Id, context.signal);
-    await delay(POLL_MS, undefined, { signal: context.signal });
-  }
 }

@@ -129,10 +129,15 @@ test('a container whose protection is lost while data is missing is stopped, and
   expect(await lab.must('h2', 'docker', 'exec', 'bare', 'sh', '-c', 'md5sum < /data/f')).toBe(sum);
   expect((await lab.status('bare')).phase).toBe('hydrating');
 
+  const other = ['docker', 'run', '-d', '--restart', 'always', '--name', 'other', '-v', 'bare:/data', 'busybox:lab'];
+  await lab.must('h2', ...other, 'sleep', '1000');
+
   await lab.must('h2', 'sh', '-c', `kill -9 ${protection}`);
   await comesTo('SUSPECT');
-  expect(await lab.must('h2', 'docker', 'inspect', '-f', '{{.State.Running}}', 'bare')).toBe('false');
-  expect((await lab.exec('h2', 'docker', 'start', 'bare')).status, 'nobody starts it').not.toBe(0);
+  for (const name of ['bare', 'other']) {
+    expect(await lab.must('h2', 'docker', 'inspect', '-f', '{{.State.Running}}', name), name).toBe('false');
+    expect((await lab.exec('h2', 'docker', 'start', name)).status, `nobody starts ${name}`).not.toBe(0);
+  }
   await recover(sum);
   expect((await lab.exec('h2', 'sh', '-c', 'docker start $(docker ps -aq)')).status, 'the lost copy neither').not.toBe(
     0,
