@@ -2,12 +2,13 @@
 # make test    every test                                         make lint    format, lint and type check
 # make bench   speed and memory beside the peers                  make package a tarball for real hosts, in dist/
 # make storms  faults at moments that nobody chose (STORMS=50; SEED=1000)
+# make long    tests on real hosts that take minutes: routine operations while data follows, restart policies, ten at once
 # make faults  a fault at each step of a migration (ONLY='freeze/*'; EVERY_POINT=1; PAGE=1; goes on where it was interrupted)
 SHELL := /bin/bash
 NODE := node_modules/node/bin/node
 export PATH := $(CURDIR)/node_modules/.bin:$(PATH)
 
-.PHONY: setup demo test test-unit lint bench faults package openapi clean storms
+.PHONY: setup demo long test test-unit lint bench faults package openapi clean storms
 setup:
 	@lab/setup
 
@@ -16,6 +17,9 @@ demo: setup
 
 test: setup
 	@$(NODE) test/run.ts
+
+long: setup
+	@$(NODE) test/run.ts --project long
 
 test-unit: setup
 	@vitest run --project unit

@@ -10,7 +10,7 @@ const real = {
 
 /**
  * unit: no privileges. kernel: root and a real kernel. lab: the lab itself, each test file with labs of its own. hosts:
- * Cargo on the real Docker hosts of one lab that the global set-up boots.
+ * Cargo on the real Docker hosts of one lab that the global set-up boots. long: likewise, but only in `make long`.
  */
 export default defineConfig({
   test: {
@@ -22,6 +22,14 @@ export default defineConfig({
         test: {
           name: 'hosts',
           include: ['test/system/{docker,migration}/**/*.test.ts'],
+          globalSetup: ['test/system/global-setup.ts'],
+          ...real,
+        },
+      },
+      {
+        test: {
+          name: 'long',
+          include: ['test/system/long/**/*.test.ts'],
           globalSetup: ['test/system/global-setup.ts'],
           ...real,
         },
