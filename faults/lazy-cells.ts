@@ -7,6 +7,7 @@ export const lazyFaultNames = [
   'one-holder-kill',
   'source-away',
   'target-twice',
+  'target-taken',
 ] as const;
 export type LazyFaultName = (typeof lazyFaultNames)[number];
 

@@ -2,6 +2,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { bootHost, findHost, restartAgent, runInHost, startAgent, waitUntil } from '../lab/index.ts';
 import { Migration } from '../src/api/migration.ts';
 import type { Bench } from './bench.ts';
+import { doom, undoom } from './doom.ts';
 import { type EngineProcesses, engineProcesses, killProcesses } from './engine-processes.ts';
 import type { LazyFaultName } from './lazy-cells.ts';
 import { BALLAST, CONTAINER } from './names.ts';
@@ -25,6 +26,7 @@ export const lazyStrikes: Record<LazyFaultName, (bench: Bench, move: FollowedMov
   'one-holder-kill': killOneHolder,
   'source-away': takeSourceAway,
   'target-twice': cutTargetTwice,
+  'target-taken': takePort,
 };
 
 async function killHydrator(bench: Bench, { roles, before, isRunning, sum, letGo }: FollowedMove): Promise<Struck> {
@@ -117,6 +119,25 @@ async function cutTargetTwice(bench: Bench, { roles, letGo }: FollowedMove): Pro
   const second = await powerOff(bench, roles.target);
   faults.push(...(await powerOn(bench, roles.target, second)));
   return { faults, note: `cut again ${isArmed ? 'while it protected its data' : 'before it protected any data'}` };
+}
+
+/** Docker finds no data when it starts, and the agent's own attempts fail, that of the step too: the container must come up all the same. */
+async function takePort(bench: Bench, { id, roles, isRunning, letGo }: FollowedMove): Promise<Struck> {
+  const host = findHost(bench.lab, roles.target);
+  const records = await powerOff(bench, roles.target);
+  letGo();
+  await bootHost(bench.lab, host);
+  const faults = forgotten(roles.target, records, recordsOn(bench.lab, roles.target));
+  await doom(bench, roles.target);
+  await restartAgent(bench.lab, host);
+  const hasFailed = async (): Promise<true | undefined> => {
+    const failed = `"migration":"${id}","step":"hydrate".*does not start now either`;
+    const { status } = await bench.tryShell(roles.target, `grep -q '${failed}' /var/log/cargo-agent.log`);
+    return status === 0 ? true : undefined;
+  };
+  if (isRunning) await waitUntil('the agent could not start the container', ARMED_AGAIN_MS, hasFailed);
+  await undoom(bench, roles.target);
+  return { faults };
 }
 
 async function untilReplaced(

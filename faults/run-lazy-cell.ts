@@ -62,7 +62,7 @@ async function migrateUnder(bench: Bench, cell: LazyCell, roles: Roles, awayMs: 
   faults.push(...struck.faults);
   const migration = await ending(bench, id);
   const home = migration.phase === 'completed' ? roles.target : roles.source;
-  const isUnnoticed = cell.fault !== 'holders-kill' && cell.fault !== 'target-twice';
+  const isUnnoticed = cell.fault !== 'holders-kill' && !cell.fault.startsWith('target-');
   if (startedAt !== null && isUnnoticed && startedAt !== (await startOf(bench, home)))
     faults.push('the container was started again');
   const expected = cell.fault === 'holders-kill' && isRunning ? 'recovered' : 'completed';

@@ -28,6 +28,8 @@ const lazyMeanings: Record<LazyFaultName, string> = {
   'source-away': 'the source has no power for as long as the cell says, then boots',
   'target-twice':
     'the target loses its power, boots, loses it again as soon as what is missing is protected again (or 20 s after its agent was started), and boots',
+  'target-taken':
+    'the target loses its power and boots; something else has the container’s port until the agent has tried to start it, and 20 s at most',
 };
 
 /** `of`: how many cells and walks there are; those that were never run are missing in the results. */

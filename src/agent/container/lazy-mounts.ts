@@ -26,6 +26,8 @@ import { shutDown } from './shut-down.ts';
 import { endTakenAway, isTakenAway } from './taken-away.ts';
 
 const LOOK_MS = 500;
+/** After a boot: Docker may still be clearing up after its own attempt, or something else has the port for a moment. */
+const START_AGAIN_MS = 2_000;
 /** Where a test may strike in the middle of the copy. */
 const MIDWAY_BYTES = 2 ** 20;
 
@@ -70,19 +72,26 @@ export class LazyMounts {
    * certain to have been protected all the time is suspect: see `#giveUp`.
    */
   async wake(context: StepContext): Promise<void> {
+    await this.#wake(context);
+  }
+
+  /** True when the container is to run, and Docker could not start it now either. */
+  async #wake(context: StepContext): Promise<boolean> {
     const { permit, containerId } = targetOf(context);
     const mounts = lazyMounts(context);
-    if (mounts.length === 0 || permit !== 'used' || containerId === null) return;
-    if (targetOf(context).lazy.some(({ takenAway }) => takenAway)) return;
+    if (mounts.length === 0 || permit !== 'used' || containerId === null) return false;
+    if (targetOf(context).lazy.some(({ takenAway }) => takenAway)) return false;
     await this.#protectAll(context, mounts);
     try {
       const inspect = await this.#engine.findContainer(containerId, context.signal);
       // Docker notes with the container that it, or somebody, tried to start it in vain.
       const wanted = inspect !== null && !inspect.State.Running && inspect.State.Error !== '';
       if (wanted) await this.#engine.start(containerId, context.signal);
+      return false;
     } catch (error) {
       context.signal.throwIfAborted();
       context.log.warn({ err: error }, 'a container that Docker could not start does not start now either');
+      return true;
     }
   }
 
@@ -105,11 +114,16 @@ export class LazyMounts {
   /** Returns when all content is here and nothing of the engine is left. @throws CargoError SUSPECT, TARGET_REMOVED */
   async hydrate(context: StepContext): Promise<StepOutput<'hydrate'>> {
     const mounts = lazyMounts(context);
-    await this.wake(context);
+    let isOwed = await this.#wake(context);
+    let triedAt = performance.now();
     let statuses: LazyStatus[];
     for (;;) {
       if (await isTakenAway(this.#engine, context)) throw await endTakenAway(this.#engine, context, mounts);
       await this.#protectAll(context, mounts);
+      if (isOwed && performance.now() - triedAt > START_AGAIN_MS) {
+        isOwed = await this.#wake(context);
+        triedAt = performance.now();
+      }
       statuses = await Promise.all(mounts.map(({ stateDir }) => volumeStatus(stateDir)));
       tell(context, mounts, statuses);
       if (statuses.every(({ phase }) => phase === 'finished')) break;
