@@ -93,13 +93,14 @@ export class Results {
 
   /** What is kept by now, by another run too. */
   #take(): void {
-    const from = [file, record].find((candidate) => existsSync(candidate));
-    const kept = from === undefined ? null : Kept.safeParse(JSON.parse(readFileSync(from, 'utf8')));
-    if (kept === null || !kept.success) return;
-    for (const run of kept.data.runs) this.#runs.set(run.code, run);
-    for (const result of kept.data.results) this.#results.set(result.cell, result);
-    for (const point of kept.data.reached) this.reached.add(point);
-    for (const control of kept.data.controls) this.#controls.set(control.name, control);
+    for (const path of [record, file].filter((candidate) => existsSync(candidate))) {
+      const kept = Kept.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+      if (!kept.success) continue; // of a format that is no more
+      for (const run of kept.data.runs) this.#runs.set(run.code, run);
+      for (const result of kept.data.results) this.#results.set(result.cell, result);
+      for (const point of kept.data.reached) this.reached.add(point);
+      for (const control of kept.data.controls) this.#controls.set(control.name, control);
+    }
   }
 
   #keep(versions: string): void {
