@@ -74,7 +74,16 @@ export const agentSteps = {
   /** Target: one round over all mounts, pulled from the source; afterwards the tree is what the source sent, to the byte. */
   copy: {
     side: 'target',
-    input: z.object({ round: z.int().min(1), final: z.boolean(), bwlimit: z.number().positive().nullable() }),
+    input: z.object({
+      round: z.int().min(1),
+      final: z.boolean(),
+      bwlimit: z.number().positive().nullable(),
+      wholeMs: z
+        .number()
+        .min(0)
+        .default(0)
+        .describe('For so long content travels that could follow the container, too.'),
+    }),
     output: z.object({
       files: z.int().describe('Entries created or changed in this round.'),
       deleted: z.int(),

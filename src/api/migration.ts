@@ -166,6 +166,8 @@ export const Migration = z.object({
 });
 export type Migration = z.infer<typeof Migration>;
 
+export const LONGEST_PRECOPY_SECONDS = 30 * 86_400;
+
 const Reference = z.string().min(1).max(255);
 
 export const MigrateOptions = z.strictObject({
@@ -173,6 +175,12 @@ export const MigrateOptions = z.strictObject({
   source: Reference.optional().describe('Host name, id or address; may be left out where the container is unique.'),
   target: Reference.describe('Host name, id or address.'),
   strategy: Strategy.optional(),
+  precopySeconds: z
+    .int()
+    .positive()
+    .max(LONGEST_PRECOPY_SECONDS)
+    .optional()
+    .describe('For at most so long data is copied before the container is stopped, also what could follow it.'),
   rootfs: z.boolean().default(false),
   bwlimit: z.number().positive().nullable().default(null).describe('Bytes per second.'),
   force: z.boolean().default(false).describe('Go on when the container had to be killed to stop.'),

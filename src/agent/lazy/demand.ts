@@ -12,6 +12,9 @@ export type Demand = { need: 'nothing' | 'range' | 'whole'; durable: boolean };
 /** Up to this size a file is fetched whole when it is opened. */
 export const WHOLE_AT_OPEN_BYTES = 1024 * 1024;
 
+/** `hasOtherNames`: it has, or was opened by, another name than the one that it is being opened by. */
+export type DemandedFile = { size: number; isSparse: boolean; hasOtherNames: boolean };
+
 const O_TRUNC = 0o1000;
 const MAP_SHARED = 0x1;
 /** FALLOC_FL_COLLAPSE_RANGE, FALLOC_FL_INSERT_RANGE and flags to come: the rest of the file may move. */
@@ -44,18 +47,19 @@ const dataCalls = new Map<number, Demand>([
  * Decides by the system call in which the process waits, by kind of event, ABI and number; what isn't known for certain
  * goes the safestDemand way. Null: the process is not asleep yet, ask again.
  */
-export function demandOf(event: ContentEvent, file: { size: number; isSparse: boolean }): Demand | null {
+export function demandOf(event: ContentEvent, file: DemandedFile): Demand | null {
   const call = readBlockedCall(event.tid);
   if (call === 'running') return null;
   if (call === null || !isKnownAbi(call)) return safestDemand;
-  return isOpening(event) ? ofOpen(call, event.tid, file) : ofAccess(call, event);
+  return isOpening(event) ? ofOpen(call, event, file) : ofAccess(call, event);
 }
 
-function ofOpen({ number, args }: BlockedCall, tid: number, file: { size: number; isSparse: boolean }): Demand {
+function ofOpen({ number, args }: BlockedCall, { tid }: ContentEvent, file: DemandedFile): Demand {
   if (number === calls.execve || number === calls.execveat) return whole;
   const flags = number === calls.open ? args[1] : number === calls.openat ? args[2] : undefined;
   if (flags === undefined || (flags & O_TRUNC) !== 0) return safestDemand;
   if (file.size <= WHOLE_AT_OPEN_BYTES || file.isSparse) return whole;
+  if (file.hasOtherNames) return whole;
   return programNames(tid).some((name) => archivers.has(name)) ? whole : opens;
 }
 

@@ -8,8 +8,11 @@ import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
 import { InFlight } from './in-flight.ts';
+import { OpenNames } from './open-names.ts';
 
 const PAUSE_MS = 10;
+
+type Noted = Omit<Miss, 'hasOtherNames'>;
 
 /**
  * Reads events and answers those whose content is here; all others go to the main thread. It never opens, writes to or
@@ -21,6 +24,7 @@ class EventThread {
   readonly #table: FileTable;
   readonly #inFlight: InFlight;
   readonly #stat = new Stat();
+  readonly #names = new OpenNames();
 
   constructor(port: MessagePort, { group, inFlight, table }: EventThreadData) {
     this.#port = port;
@@ -55,8 +59,8 @@ class EventThread {
   }
 
   /** Answers our own at once, and writes the others down before anything is done about any of them. */
-  #noted(bytes: Buffer): Miss[] {
-    const foreign: Miss[] = [];
+  #noted(bytes: Buffer): Noted[] {
+    const foreign: Noted[] = [];
     for (const event of parseEvents(bytes)) {
       if (event.fd < 0) continue;
       if (event.tid === process.pid) {
@@ -71,12 +75,13 @@ class EventThread {
     return foreign;
   }
 
-  #handle({ event, file }: Miss): void {
+  #handle({ event, file }: Noted): void {
     const table = this.#table;
     // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
-    const isAllowed = file >= 0 && (table.isDone(file) || this.#isHere(event, file));
+    const hasOtherNames = file >= 0 && isOpening(event) && !table.isHere(file) && this.#names.areMore(file, event.fd);
+    const isAllowed = file >= 0 && (table.isDone(file) || this.#isHere(event, file, hasOtherNames));
     if (file >= 0 && !isAllowed) {
-      this.#port.postMessage({ event, file } satisfies Miss);
+      this.#port.postMessage({ event, file, hasOtherNames } satisfies Miss);
       return;
     }
     answerEvent(this.#group, event.fd, isAllowed);
@@ -86,10 +91,10 @@ class EventThread {
     else close(event.fd);
   }
 
-  #isHere(event: ContentEvent, file: number): boolean {
+  #isHere(event: ContentEvent, file: number, hasOtherNames: boolean): boolean {
     const table = this.#table;
     const size = table.size(file);
-    const demand = demandOf(event, { size, isSparse: table.isSparse(file) });
+    const demand = demandOf(event, { size, isSparse: table.isSparse(file), hasOtherNames });
     if (demand === null || !isFulfilled(table, file, demand, chunksNeeded(event, demand, size))) return false;
     if (demand.durable) table.noteWrite(file);
     // The main thread answers once it has written: its change of the time and that of the process must not mix.

@@ -66,8 +66,8 @@ export class Misses {
     return this.#denied;
   }
 
-  async handle({ event, file }: Miss): Promise<void> {
-    const isAllowed = await this.#answer(event, this.#fulfil(event, file));
+  async handle({ event, file, hasOtherNames }: Miss): Promise<void> {
+    const isAllowed = await this.#answer(event, this.#fulfil(event, file, hasOtherNames));
     if (isAllowed && isOpening(event)) this.keepOpen({ file, opened: event.fd });
     else close(event.fd);
   }
@@ -90,7 +90,7 @@ export class Misses {
     const { table } = this.#o;
     const files = file === NOT_LOOKED ? ((await untilAsleep(() => candidatesOf(event, table))) ?? []) : [file];
     if (files.length > 0) {
-      const fulfilled = Promise.all(files.map((candidate) => this.#fulfil(event, candidate)));
+      const fulfilled = Promise.all(files.map((candidate) => this.#fulfil(event, candidate, true)));
       await this.#answer(
         event,
         fulfilled.then((all) => all.every((one) => one)),
@@ -128,10 +128,10 @@ export class Misses {
     }
   }
 
-  async #fulfil(event: ContentEvent, file: number): Promise<boolean> {
+  async #fulfil(event: ContentEvent, file: number, hasOtherNames: boolean): Promise<boolean> {
     const { table, settler } = this.#o;
     if (file < 0) return false;
-    const demand = await this.#demand(event, file);
+    const demand = await this.#demand(event, file, hasOtherNames);
     const needed = chunksNeeded(event, demand, table.size(file));
     for (let turn = 0; !isFulfilled(table, file, demand, needed); turn += 1) {
       // What it still lacks somebody else is at, who must get to go on.
@@ -151,10 +151,13 @@ export class Misses {
     return true;
   }
 
-  async #demand(event: ContentEvent, file: number): Promise<Demand> {
+  async #demand(event: ContentEvent, file: number, hasOtherNames: boolean): Promise<Demand> {
     const { table } = this.#o;
     const size = table.size(file);
-    return (await untilAsleep(() => demandOf(event, { size, isSparse: table.isSparse(file) }))) ?? safestDemand;
+    return (
+      (await untilAsleep(() => demandOf(event, { size, isSparse: table.isSparse(file), hasOtherNames }))) ??
+      safestDemand
+    );
   }
 
   /** A few requests at a time, so that another process's small read does not queue behind a whole file. */

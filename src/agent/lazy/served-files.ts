@@ -13,7 +13,7 @@ import { FILE } from '../volume/format.ts';
 import type { Manifest } from '../volume/manifest.ts';
 import { OpenRoot } from '../volume/open-root.ts';
 import { openManifest } from '../volume/partial-manifest.ts';
-import { LINK, RecordView } from '../volume/record.ts';
+import { LINK, RecordView, STALE } from '../volume/record.ts';
 import { walkDirectories } from '../volume/tree.ts';
 import { openRecorded } from '../volume/tree-entry.ts';
 import { type ByteRange, encodeEntry, type ListedFile } from './entry.ts';
@@ -106,7 +106,7 @@ export class ServedFiles implements Disposable {
         if (parent !== undefined) this.#parents.set(directory, parent);
         above.push(directory);
         for (const cursor = new BlockCursor(file, directory); cursor.next(view); ) {
-          if (view.type !== FILE || view.has(LINK) || !isOutlined(view, limit)) continue;
+          if (view.type !== FILE || view.has(LINK) || !view.has(STALE) || !isOutlined(view, limit)) continue;
           this.#records.push(view.offset);
           this.#directories.push(directory);
         }

@@ -72,7 +72,7 @@ async function copyOnce(
   onProgress: (progress: RoundProgress) => void,
 ): Promise<RoundStats> {
   const { directory, signal } = context;
-  const { round, final, bwlimit } = input;
+  const { round, final, bwlimit, wholeMs } = input;
   const stateDir = join(directory, `mount-${mount.index}`);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const connection = await context.source().openRound(
@@ -81,7 +81,7 @@ async function copyOnce(
       round,
       final,
       bwlimit,
-      contentLimit: mount.strategy === 'lazy' ? CONTENT_LIMIT : null,
+      ...(mount.strategy === 'lazy' ? { contentLimit: CONTENT_LIMIT, wholeMs } : {}),
     },
     signal,
   );

@@ -15,7 +15,9 @@ export interface SourcePeer {
       round: number;
       final: boolean;
       bwlimit: number | null;
-      contentLimit?: number | null;
+      contentLimit?: number;
+      /** For so many ms of the round larger files travel with their content all the same. */
+      wholeMs?: number;
     },
     signal: AbortSignal,
   ): Promise<RoundConnection>;

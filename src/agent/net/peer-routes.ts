@@ -19,6 +19,7 @@ const RoundQuery = z.object({
   final: z.enum(['0', '1']),
   bwlimit: z.coerce.number().positive().nullable(),
   contentLimit: z.coerce.number().int().positive().nullable(),
+  wholeMs: z.coerce.number().min(0),
 });
 
 /** What the target's agent of a migration alone may ask: the image, and rounds and verifications over an upgraded connection. */
@@ -98,6 +99,7 @@ function parseRequest(request: IncomingMessage): DataRequest | RangesRequest {
     final: url.searchParams.get('final'),
     bwlimit: url.searchParams.get('bwlimit'),
     contentLimit: url.searchParams.get('contentLimit'),
+    wholeMs: url.searchParams.get('wholeMs'),
   });
   if (!isKnown || !query.success) {
     throw new CargoError(

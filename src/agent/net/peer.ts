@@ -41,8 +41,8 @@ export function connectToSource(options: PeerOptions): SourcePeer {
       if (response.statusCode !== 200) throw await refusal(response);
       return asImage(response, options.peer.address);
     },
-    openRound: async ({ mountIndex, round, final, bwlimit, contentLimit = null }, signal): Promise<RoundConnection> => {
-      const limits = Object.entries({ bwlimit, contentLimit }).filter(([, limit]) => limit !== null);
+    openRound: async ({ mountIndex, round, final, ...limited }, signal): Promise<RoundConnection> => {
+      const limits = Object.entries(limited).filter(([, limit]) => limit !== null);
       const query = [`final=${final ? 1 : 0}`, ...limits.map(([name, limit]) => `${name}=${limit}`)].join('&');
       return open(`${base}/mounts/${mountIndex}/rounds/${round}?${query}`, DATA_PROTOCOL, signal);
     },

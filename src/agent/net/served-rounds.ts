@@ -14,7 +14,14 @@ import { ServedRanges } from './served-ranges.ts';
 
 /** What the target may want of one data mount over a connection. */
 export type DataRequest = { migrationId: string; mountIndex: number } & (
-  | { kind: 'round'; round: number; final: boolean; bwlimit: number | null; contentLimit: number | null }
+  | {
+      kind: 'round';
+      round: number;
+      final: boolean;
+      bwlimit: number | null;
+      contentLimit: number | null;
+      wholeMs: number;
+    }
   | { kind: 'verification' }
 );
 type Options = {
@@ -135,12 +142,12 @@ export class ServedRounds {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const root = { path: sourceMountPath(record, mountIndex), isFile };
     if (request.kind === 'verification') return verify({ ...connection, root, stateDir, signal });
-    const { round, final, bwlimit, contentLimit } = request;
+    const { round, final, bwlimit, contentLimit, wholeMs } = request;
     const log = this.#options.log.child({ migration: migrationId, mount: mountIndex });
     const key = `${migrationId}/${mountIndex}`;
     const changes = isFile ? null : this.#logOf(key, root.path, final);
     const sent = await send({
-      ...{ ...connection, root, stateDir, round, final, bwlimit, signal },
+      ...{ ...connection, root, stateDir, round, final, bwlimit, wholeMs, signal },
       contentLimit: contentLimit ?? undefined,
       onProgress: () => {},
       log: changes ?? undefined,

@@ -27,6 +27,8 @@ export type ContentOptions = {
   /** Makes directories on the way, where step 2 did not run by itself. */
   structure: StructureSender | null;
   contentLimit: number;
+  /** performance.now() until which content travels whatever the limit says. */
+  wholeUntil: number;
   poll: () => void;
   onChange: (path: string) => void;
 };
@@ -46,8 +48,9 @@ export class ContentSender {
   constructor(options: ContentOptions) {
     this.#o = options;
     this.#directories = new DirectoryStack(options.root.fd);
-    const { manifest, hash, earlierBlocks, writer, contentLimit, poll } = options;
-    this.#files = new FileSender({ manifest, hash, earlierBlocks, writer, xattrs: this.#xattrs, contentLimit, poll });
+    const { manifest, hash, earlierBlocks, writer, contentLimit, wholeUntil, poll } = options;
+    const limits = { contentLimit, wholeUntil };
+    this.#files = new FileSender({ manifest, hash, earlierBlocks, writer, xattrs: this.#xattrs, ...limits, poll });
   }
 
   run(): void {

@@ -20,6 +20,8 @@ export type FileSenderOptions = {
   xattrs: XattrReader;
   /** Of larger files only the outline is sent, as if they were one hole. */
   contentLimit: number;
+  /** performance.now() until which they are sent whole all the same. */
+  wholeUntil: number;
   poll: () => void;
 };
 
@@ -27,6 +29,8 @@ export type FileSenderOptions = {
 export class FileSender {
   readonly #o: FileSenderOptions;
   readonly #stat = new Stat();
+  /** Of the file that is being sent. */
+  #isOutline = false;
 
   constructor(options: FileSenderOptions) {
     this.#o = options;
@@ -41,13 +45,14 @@ export class FileSender {
     after.setStat(this.#stat);
     const flags = (after.flags & ~RACY) | (isRacy(this.#stat) ? RACY : 0);
     after.setFlags(flags);
-    if (!isOutlined(after, this.#o)) writeBack(fd);
+    this.#isOutline = isOutlined(after, this.#o) && performance.now() >= this.#o.wholeUntil;
+    if (!this.#isOutline) writeBack(fd);
     const digest = this.#o.xattrs.digest(fd, after);
     const isComplete = this.#sendContent(fd, after, before, digest);
     const isQuiet = isComplete && this.#isAsRecorded(fd, after);
     if (!isQuiet) after.setFlags(after.flags | RACY);
     // What the receiver has isn't the content: a round without the limit must send it, changed or not.
-    if (isOutlined(after, this.#o)) after.setFlags(after.flags | STALE);
+    if (this.#isOutline) after.setFlags(after.flags | STALE);
     after.setXattrDigest(digest);
     this.#o.writer.progress.filesDone += 1;
     return isQuiet;
@@ -73,8 +78,8 @@ export class FileSender {
     const sink = new FileDifference(this.#o, after, before);
     if (before === null) sink.begin();
     const { size, allocatedBytes } = after;
-    const isComplete = isOutlined(after, this.#o) || readContent({ fd, size, allocatedBytes }, this.#o.hash, sink);
-    if (isOutlined(after, this.#o)) sink.holes(0, after.size);
+    const isComplete = this.#isOutline || readContent({ fd, size, allocatedBytes }, this.#o.hash, sink);
+    if (this.#isOutline) sink.holes(0, after.size);
     sink.end();
     const xattrsDiffer = before === null || !before.xattrDigest.equals(digest);
     const isSame = before !== null && !before.has(STALE) && before.size === after.size && before.hasSameMetadata(after);
@@ -113,7 +118,7 @@ export class FileSender {
   }
 }
 
-/** Whether the receiver gets a hole in place of this file's content. */
+/** Whether the receiver may get a hole in place of this file's content. */
 export function isOutlined(file: RecordView, { contentLimit }: { contentLimit: number }): boolean {
   return file.size > contentLimit;
 }

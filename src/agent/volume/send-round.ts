@@ -66,7 +66,8 @@ function sendTree(job: SendJob, link: Link): { label: string; stats: RoundStats 
     hashKey,
     bases,
   });
-  const { contentLimit = Number.MAX_SAFE_INTEGER, label = randomUUID() } = job;
+  const { contentLimit = Number.MAX_SAFE_INTEGER, wholeMs = 0, label = randomUUID() } = job;
+  const wholeUntil = performance.now() + wholeMs;
   const poll = (): void => link.throwIfStopped();
   const onChange = (path: string): void => {
     if (job.final) throw changedFile(root.path, path);
@@ -82,7 +83,7 @@ function sendTree(job: SendJob, link: Link): { label: string; stats: RoundStats 
   const listed = changes === null ? null : compareListed(tree, { base, changes, audit: job.audit === true });
   const trees = opened.use(listed ?? compareWhole(early ?? scan(), tree, base));
   const { manifest, total } = trees;
-  const result = sendDifferences({ ...trees, root, hash, link, contentLimit, poll, onChange });
+  const result = sendDifferences({ ...trees, root, hash, link, contentLimit, wholeUntil, poll, onChange });
 
   manifest.flush(true);
   const size = { entries: total.files, bytes: total.bytes };
@@ -115,6 +116,7 @@ type Differences = {
   earlierBlocks: BlockListReader;
   link: Link;
   contentLimit: number;
+  wholeUntil: number;
   poll: () => void;
   onChange: (path: string) => void;
 };
@@ -141,6 +143,7 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     writer,
     structure: outlook.hasMoves ? null : structure,
     contentLimit: d.contentLimit,
+    wholeUntil: d.wholeUntil,
     poll: d.poll,
     onChange: d.onChange,
   }).run();

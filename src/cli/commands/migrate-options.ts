@@ -1,12 +1,13 @@
 import { type Command, Option } from 'commander';
 import type { MigrateRequest } from '../api.ts';
-import { parseRate } from '../quantity.ts';
+import { parseDuration, parseRate } from '../quantity.ts';
 
 /** The options that say what is to be moved and how: the same for `migrate` and `plan`. */
 export type MoveOptions = {
   from?: string;
   to: string;
   strategy?: 'lazy' | 'precopy';
+  precopySeconds?: number;
   rootfs?: true;
   bwlimit?: number;
   force?: true;
@@ -24,6 +25,11 @@ export function addMoveOptions(command: Command): Command {
         'when the bytes travel: after the start (where both hosts can), or before it',
       ).choices(['lazy', 'precopy']),
     )
+    .addOption(
+      new Option('--precopy-seconds <n>', 'copy for at most so long before the stop, also what could follow').argParser(
+        parseDuration,
+      ),
+    )
     .option('--rootfs', "take the container's writable layer along")
     .addOption(new Option('--bwlimit <rate>', 'at most so many bytes per second; K, M, G = 1024').argParser(parseRate))
     .option('--force', 'go on when the container has to be killed to stop')
@@ -31,12 +37,13 @@ export function addMoveOptions(command: Command): Command {
 }
 
 export function moveRequest(container: string, options: MoveOptions): MigrateRequest {
-  const { from, to, strategy, rootfs, bwlimit, force, keepStaged } = options;
+  const { from, to, strategy, precopySeconds, rootfs, bwlimit, force, keepStaged } = options;
   return {
     container,
     target: to,
     ...(from === undefined ? {} : { source: from }),
     ...(strategy === undefined ? {} : { strategy }),
+    ...(precopySeconds === undefined ? {} : { precopySeconds }),
     ...(rootfs === undefined ? {} : { rootfs }),
     ...(bwlimit === undefined ? {} : { bwlimit }),
     ...(force === undefined ? {} : { force }),

@@ -6,7 +6,7 @@ import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK, removed, st
 import { healthLimitMs } from './health-limit.ts';
 import type { StoredMigration } from './record.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
-import { isTimeToSwitch } from './rounds.ts';
+import { isTimeToSwitch, precopyEnd } from './rounds.ts';
 import { addSwitchTimes } from './switch-times.ts';
 
 const ROLLED_BACK = 'rolled back: the container is on the source as before';
@@ -170,9 +170,12 @@ export class Driver {
   async #copy(round: number, final: boolean, patienceMs: number): Promise<void> {
     // Before the last round this was written with the freeze: each write is durable, and now it is downtime.
     if (!final) await this.#hands.note(`copying, round ${round}`);
-    const { bwlimit } = await this.#hands.get();
+    const migration = await this.#hands.get();
+    const { bwlimit } = migration;
     const startedMs = Date.now();
-    const output = await this.#hands.atTarget('copy', `copy-${round}`, { round, final, bwlimit }, { patienceMs });
+    const wholeMs = final ? 0 : Math.max(0, precopyEnd(migration) - startedMs);
+    const input = { round, final, bwlimit, wholeMs };
+    const output = await this.#hands.atTarget('copy', `copy-${round}`, input, { patienceMs });
     const { rounds, switchTimes } = await this.#hands.get();
     const done: Round = {
       round,

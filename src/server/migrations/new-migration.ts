@@ -46,6 +46,7 @@ export function newMigration(
     error: null,
     epoch: 1,
     definition,
+    precopySeconds: options.precopySeconds ?? null,
     force: options.force,
     keepStaged: options.keepStaged,
     bases,

@@ -71,6 +71,9 @@ function refuseUnbuilt(options: MigrateOptions): void {
   if (options.rootfs) {
     throw new CargoError('BAD_REQUEST', 'rootfs (moving the writable layer) is not available in this version');
   }
+  if (options.precopySeconds !== undefined && options.strategy === 'precopy') {
+    throw new CargoError('BAD_REQUEST', 'with strategy precopy all is copied first: leave precopySeconds out');
+  }
 }
 
 /**

@@ -6,6 +6,7 @@ import { Failure, Migration, openPhases } from '../../api/migration.ts';
 export const StoredMigration = Migration.extend({
   epoch: z.int().min(1).describe('Grows when another driver takes over and when a failed step is tried again.'),
   definition: ContainerDefinition,
+  precopySeconds: z.number().nullable().default(null),
   force: z.boolean(),
   keepStaged: z.boolean().default(false),
   bases: z.array(Base).describe('What an earlier migration left at the target.'),
@@ -32,6 +33,7 @@ export function toView(stored: StoredMigration): Migration {
     epoch: _,
     definition: __,
     force: ___,
+    precopySeconds,
     keepStaged,
     bases,
     leftAtSource,

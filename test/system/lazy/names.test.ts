@@ -1,7 +1,9 @@
+import { spawn } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
+import { armVolume, controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
 import { Image } from './images.ts';
 import { LazyPair, run } from './lazy-pair.ts';
 import { patched } from './patches.ts';
@@ -42,9 +44,48 @@ test('a file without a name is protected as long as anybody has it open, whateve
   await pair.finish();
 });
 
-test('control: unless each name that was opened is held on to, it reads zeros', async () => {
-  const change = { module: 'event-thread.ts', from: 'const isKept = ', to: 'const isKept = false && ' };
+/** As above, and between the last names and the read the hydrator is killed. */
+async function readAfterKill(pair: LazyPair): Promise<string[]> {
+  for (const way of ways) fs.writeFileSync(join(pair.source, way), content);
+  await pair.begin();
+  await controlVolume(pair.stateDir, { do: 'pause' });
+  const seen: string[] = [];
+  for (const way of ways) {
+    const reader = spawn('python3', [program, join(pair.target, way), way, 'wait'], {
+      stdio: ['pipe', 'pipe', 'inherit'],
+    });
+    const lines = createInterface(reader.stdout)[Symbol.asyncIterator]();
+    expect(await lines.next()).toMatchObject({ value: 'closed' });
+    const hydrator = pair.hydrator();
+    if (hydrator !== null) await pair.kill(hydrator);
+    await armVolume(pair.stateDir);
+    reader.stdin.end('\n');
+    seen.push(String((await lines.next()).value));
+  }
+  return seen;
+}
+
+test('nor does it lose its protection when the hydrator is killed, which has all those names open', async () => {
+  await using pair = new LazyPair(image.path, { bwlimit: 1 });
+  const expected = content.subarray(1_000_000, 1_000_008).toString('hex');
+  expect(await readAfterKill(pair)).toEqual([expected, expected]);
+});
+
+test('control: if it may be opened by a second name before it is whole, it reads zeros then', async () => {
+  const change = { module: 'demand.ts', from: 'if (file.hasOtherNames) return whole;', to: '' };
   for (const [name, value] of Object.entries(patched(change))) vi.stubEnv(name, value);
+  try {
+    await using pair = new LazyPair(image.path, { bwlimit: 1 });
+    expect(await readAfterKill(pair)).toContain('0000000000000000');
+  } finally {
+    vi.unstubAllEnvs();
+  }
+});
+
+test('control: unless each name that was opened is held on to, it reads zeros', async () => {
+  const forgets = { module: 'event-thread.ts', from: 'const isKept = ', to: 'const isKept = false && ' };
+  const opens = { module: 'demand.ts', from: 'if (file.hasOtherNames) return whole;', to: '' };
+  for (const [name, value] of Object.entries(patched(forgets, opens))) vi.stubEnv(name, value);
   try {
     await using pair = new LazyPair(image.path, { bwlimit: 1 });
     expect(await readByLastName(pair)).toContain('0000000000000000');

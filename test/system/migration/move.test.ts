@@ -69,7 +69,7 @@ test('a container with a named volume moves, is released, and moves back with on
   expect((await lab.status('mover')).phase).toBe('completed');
 
   await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'echo more >> /data/sub/file');
-  const back = await lab.cargoctl('migrate', 'mover', '--from', 'h2', '--to', 'h1', '--watch');
+  const back = await lab.cargoctl('migrate', 'mover', '--to', 'h1', '--precopy-seconds', '60', '--watch');
   expect(back, back.stderr).toMatchObject({ status: 0 });
   const returned = await lab.status('mover');
   expect(returned).toMatchObject({ phase: 'copied', source: 'h2', target: 'h1' });

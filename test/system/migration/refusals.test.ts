@@ -116,6 +116,12 @@ const refused = [
     status: 400,
     code: 'BAD_REQUEST',
   },
+  {
+    why: 'a time for the pre-copy where all is pre-copied',
+    body: { container: 'only', target: 'h2', strategy: 'precopy', precopySeconds: 5 },
+    status: 400,
+    code: 'BAD_REQUEST',
+  },
   { why: 'an unknown field', body: { container: 'only', target: 'h2', speed: 1 }, status: 400, code: 'BAD_REQUEST' },
   { why: 'a missing field', body: { container: 'only' }, status: 400, code: 'BAD_REQUEST' },
   { why: 'a wrong type', body: { container: 7, target: 'h2' }, status: 400, code: 'BAD_REQUEST' },

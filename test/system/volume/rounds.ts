@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { ServedFiles } from '../../../src/agent/lazy/served-files.ts';
 import {
   type RoundStats,
   receiveRound,
@@ -52,6 +53,8 @@ export type RoundRequest = {
   final?: boolean;
   isFile?: boolean;
   bwlimit?: number;
+  contentLimit?: number;
+  wholeMs?: number;
   /** False: the connection is to be as safe as it is. */
   sealed?: boolean;
   onTheWay?: (bytes: Buffer) => Buffer;
@@ -91,7 +94,7 @@ export class TreePair implements Disposable {
     request: RoundRequest = {},
   ): Promise<[PromiseSettledResult<RoundStats>, PromiseSettledResult<RoundStats>]> {
     this.#round += 1;
-    const { final = false, isFile = false, bwlimit = null, sealed = true, onTheWay } = request;
+    const { final = false, isFile = false, bwlimit = null, contentLimit, wholeMs, sealed = true, onTheWay } = request;
     const [left, right] = await (onTheWay === undefined ? socketPair() : watchedPair(onTheWay));
     const keys = sealed ? sealKeys() : { source: null, target: null };
     const common = { round: this.#round, signal: AbortSignal.timeout(150_000) };
@@ -103,8 +106,7 @@ export class TreePair implements Disposable {
           keys: keys.source,
           root: { path: this.source, isFile },
           stateDir: join(this.directory, `source-${this.#state}`),
-          final,
-          bwlimit,
+          ...{ final, bwlimit, contentLimit, wholeMs },
         }),
         receiveRound({
           ...common,
@@ -118,6 +120,12 @@ export class TreePair implements Disposable {
       left.destroy();
       right.destroy();
     }
+  }
+
+  /** Of the last round: the files whose content is still to follow. */
+  following(): string[] {
+    using files = new ServedFiles({ path: this.source, stateDir: join(this.directory, `source-${this.#state}`) });
+    return Array.from({ length: files.count }, (_, file) => files.list(file).path.join('/')).sort();
   }
 
   /** What both sides say of the target's tree beside what was sent in the last round. */

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
+import type { Base } from '../../../../src/api/container-definition.ts';
 import type { Round } from '../../../../src/api/migration.ts';
-import { isTimeToSwitch, MAX_ROUNDS } from '../../../../src/server/migrations/rounds.ts';
+import { isTimeToSwitch, MAX_ROUNDS, precopyEnd } from '../../../../src/server/migrations/rounds.ts';
 
 const MiB = 1024 * 1024;
 
@@ -37,4 +38,14 @@ test('it is time to switch after eight rounds, however much is left', () => {
   const shrinking = Array.from({ length: MAX_ROUNDS }, (_, index) => (100 - index) * MiB);
   expect(isTimeToSwitch(rounds(...shrinking.slice(0, -1)))).toBe(false);
   expect(isTimeToSwitch(rounds(...shrinking))).toBe(true);
+});
+
+test('what could follow is copied before the stop for as long as was asked for, and on the way back as long as it takes', () => {
+  const startedAt = '2026-01-01T00:00:00.000Z';
+  const began = Date.parse(startedAt);
+  const base = { containerName: 'c', kind: 'volume', name: 'v', destinations: ['/v'], anonymous: false } as Base;
+  expect(precopyEnd({ startedAt, precopySeconds: null, bases: [] })).toBe(began);
+  expect(precopyEnd({ startedAt, precopySeconds: 60, bases: [] })).toBe(began + 60_000);
+  expect(precopyEnd({ startedAt, precopySeconds: 60, bases: [base] })).toBe(began + 60_000);
+  expect(precopyEnd({ startedAt, precopySeconds: null, bases: [base] })).toBeGreaterThan(began + 86_400_000);
 });
