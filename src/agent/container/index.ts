@@ -53,6 +53,7 @@ export function createContainerModule(options: {
     },
     letGo: (context) => letGo(engine, lazy, context),
     wake: (context) => lazy.wake(context),
+    warm: (context) => lazy.warm(context),
     controlHydration: (context, control) => lazy.control(context, control),
     describe: (container, signal) => describe(engine, measureTree, container, signal),
     preflight: (request, signal) => preflight(engine, measureTree, request, signal),

@@ -10,6 +10,7 @@ import type { Engine } from '../docker/index.ts';
 import {
   armVolume,
   controlVolume,
+  coolHydrator,
   dropVolume,
   finishVolume,
   forgetVolume,
@@ -17,6 +18,7 @@ import {
   type LazyStatus,
   stageVolume,
   volumeStatus,
+  warmHydrator,
 } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { type Cover, cover, coverOf, openView, restore, treeOf, uncover } from './cover.ts';
@@ -48,6 +50,11 @@ export class LazyMounts {
     this.#engine = engine;
     this.#identity = identity;
     this.#launcher = launcher;
+  }
+
+  /** What takes a while and can be done while the container still runs at the source. */
+  async warm(context: StepContext): Promise<void> {
+    for (const stateDir of lazyDirectories(context)) await warmHydrator(stateDir, this.#launcher);
   }
 
   /** Protects what is missing, then lets Docker find the data. Idempotent, also after a crash at any moment. */
@@ -163,6 +170,7 @@ export class LazyMounts {
   /** The container has ended, and is about to be removed or put away: nobody else goes on with data that isn't whole. */
   async drop(context: StepContext): Promise<void> {
     const mounts = lazyMounts(context);
+    for (const stateDir of lazyDirectories(context)) coolHydrator(stateDir);
     if (mounts.length > 0 && !(await this.isWhole(context))) {
       await updateTarget(context, () => ({ incomplete: true }));
       for (const { cover: place } of mounts) uncover(place);
@@ -258,6 +266,15 @@ function notBegun(index: number): Target['lazy'][number] {
   return { index, suspect: false, takenAway: false };
 }
 
+function lazyDirectory(context: StepContext, index: number): string {
+  return join(context.directory, `lazy-${index}`);
+}
+
+function lazyDirectories(context: StepContext): string[] {
+  const mounts = context.record().definition?.mounts ?? [];
+  return mounts.filter(({ strategy }) => strategy === 'lazy').map(({ index }) => lazyDirectory(context, index));
+}
+
 function lazyMounts(context: StepContext): LazyMount[] {
   const { lazy, mountPaths } = targetOf(context);
   if (lazy.length === 0) return [];
@@ -269,7 +286,7 @@ function lazyMounts(context: StepContext): LazyMount[] {
     return {
       mount,
       cover: coverOf(path, context.migrationId, index),
-      stateDir: join(context.directory, `lazy-${index}`),
+      stateDir: lazyDirectory(context, index),
     };
   });
 }

@@ -15,6 +15,8 @@ export interface ContainerModule {
   letGo(context: StepContext): Promise<void>;
   /** When the agent starts: what data still follows is protected again, and the container that waits for it started. */
   wake(context: StepContext): Promise<void>;
+  /** What the switch will need and can be made ready before it. */
+  warm(context: StepContext): Promise<void>;
   /** @throws CargoError WRONG_PHASE when no data follows any more */
   controlHydration(context: StepContext, control: HydrationControl): Promise<void>;
   /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */

@@ -1,4 +1,6 @@
+import { once } from 'node:events';
 import { CargoError } from '../../api/cargo-error.ts';
+import { WAITS } from './hydrator-process.ts';
 import { lockAfterLast, openVolume } from './open-volume.ts';
 
 /** The process of a hydrator: state directory, then the command that takes a process out of a cgroup. */
@@ -16,6 +18,7 @@ process.on('uncaughtException', end);
 process.on('SIGIO', () => {});
 // As a holder does: a container that ends at a shutdown, and reads at that, is still answered.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
+if (process.env[WAITS] !== undefined) await untilTold();
 try {
   using _ = await lockAfterLast(stateDir);
   const hydrator = await openVolume(stateDir, launcher);
@@ -24,4 +27,11 @@ try {
   end(null);
 } catch (thrown) {
   end(thrown);
+}
+
+/** All of its code is loaded by now. Whoever would tell it may end before: then nobody needs this process. */
+async function untilTold(): Promise<void> {
+  const [told] = await Promise.race([once(process.stdin, 'data'), once(process.stdin, 'end').then(() => [null])]);
+  process.stdin.destroy();
+  if (told === null) end(null);
 }

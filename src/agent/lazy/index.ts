@@ -1,3 +1,4 @@
+export { coolHydrator, warmHydrator } from './hydrator-process.ts';
 export {
   armVolume,
   controlVolume,

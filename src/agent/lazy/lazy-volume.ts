@@ -1,10 +1,9 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readFile, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { askHydrator } from './control.ts';
-import { endHolder, HOLDER_MARK } from './holders.ts';
+import { endHolder } from './holders.ts';
+import { coolHydrator, logPath, startHydrator } from './hydrator-process.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
 import { probe } from './probe.ts';
@@ -13,12 +12,8 @@ import { SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { expectRecord, readRecord, writeRecord } from './volume-record.ts';
 
-const POLL_MS = 50;
+const POLL_MS = 10;
 const ARM_LIMIT_MS = 600_000;
-const logPath = (stateDir: string): string => join(stateDir, 'hydrator.log');
-/** A hydrator lives as long as content is missing: what keeps it small is in small-memory.sh, whose environment it inherits. */
-const SMALL = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
-const program = new URL('./hydrate.ts', import.meta.url).pathname;
 
 export type StageOptions = {
   /** Root of the tree, as the last round with a content limit left it; in use by nobody. */
@@ -86,19 +81,6 @@ export async function armVolume(stateDir: string, launcher: readonly string[] = 
   throw new CargoError('TIMED_OUT', `The hydrator for ${stateDir} has not begun within ${ARM_LIMIT_MS / 60_000} min.`);
 }
 
-async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<ChildProcess> {
-  const [command = process.execPath, ...args] = [...launcher, process.execPath];
-  await using log = await open(logPath(stateDir), 'w', 0o600);
-  const child = spawn(command, [...args, ...SMALL, program, stateDir, ...launcher], {
-    cwd: '/',
-    env: { ...process.env, [HOLDER_MARK]: stateDir },
-    detached: true,
-    stdio: ['ignore', 'ignore', log.fd],
-  });
-  child.unref();
-  return child;
-}
-
 /** @throws CargoError NOT_FOUND */
 export async function volumeStatus(stateDir: string): Promise<LazyStatus> {
   const live = await askHydrator(stateDir, { do: 'status' });
@@ -155,6 +137,7 @@ export async function forgetVolume(stateDir: string): Promise<void> {
  * uses and nobody will: it is about to be removed.
  */
 export async function dropVolume(stateDir: string): Promise<void> {
+  coolHydrator(stateDir);
   const record = await readRecord(stateDir);
   if (record?.hydrator) endHolder(record.hydrator);
   for (const holder of record?.holders ?? []) endHolder(holder);

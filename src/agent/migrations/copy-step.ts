@@ -18,9 +18,18 @@ const PEER_END_LIMIT_MS = 10_000;
 export type TargetMount = { mount: DataMount; path: string };
 type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRound };
 
-/** One round over all data mounts, one after the other, pulled from the source. */
-export function createCopyStep(receive: ReceiveRound): StepHandler<'copy'> {
+/**
+ * One round over all data mounts, one after the other, pulled from the source. `warm` is called from the second round on: the switch
+ * may be next.
+ */
+export function createCopyStep(
+  receive: ReceiveRound,
+  warm: (context: StepContext) => Promise<void> = async () => {},
+): StepHandler<'copy'> {
   return async (context, input) => {
+    if (input.round > 1) {
+      await warm(context).catch((error: unknown) => context.log.warn({ err: error }, 'the switch will take longer'));
+    }
     const mounts = targetMounts(context);
     const results: RoundStats[] = [];
     const began = performance.now();

@@ -39,6 +39,7 @@ const container: ContainerModule = {
   handlers: quietHandlers,
   letGo: async () => undefined,
   wake: async () => undefined,
+  warm: async () => undefined,
   controlHydration: async () => undefined,
   describe: () => Promise.reject(new Error('not asked for')),
   preflight: () => Promise.reject(new Error('not asked for')),

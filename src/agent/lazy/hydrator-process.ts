@@ -1,0 +1,73 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdir, open } from 'node:fs/promises';
+import { Socket } from 'node:net';
+import { join } from 'node:path';
+import { HOLDER_MARK } from './holders.ts';
+
+export const logPath = (stateDir: string): string => join(stateDir, 'hydrator.log');
+/** In the environment of a hydrator that is to wait until it reads something, and to end with what it reads from. */
+export const WAITS = 'CARGO_LAZY_WAITS';
+const WAIT_LIMIT_MS = 600_000;
+/** A hydrator lives as long as content is missing: what keeps it small is in small-memory.sh, whose environment it inherits. */
+const SMALL = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
+const program = new URL('./hydrate.ts', import.meta.url).pathname;
+
+type Waiting = { child: ChildProcess; limit: NodeJS.Timeout };
+
+/** State directory → the process that waits. They end with this one. */
+const waiting = new Map<string, Waiting>();
+
+/**
+ * Has a hydrator load all of its code before its volume is staged: that takes some hundred milliseconds, which would be
+ * downtime later. It waits for `startHydrator`, for ten minutes at most.
+ */
+export async function warmHydrator(stateDir: string, launcher: readonly string[]): Promise<void> {
+  if (waiting.has(stateDir)) return;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const child = await launch(stateDir, launcher, true);
+  if (waiting.has(stateDir)) {
+    child.stdin?.end();
+    return;
+  }
+  const limit = setTimeout(() => coolHydrator(stateDir), WAIT_LIMIT_MS).unref();
+  waiting.set(stateDir, { child, limit });
+  child.once('exit', () => {
+    if (waiting.get(stateDir)?.child === child) coolHydrator(stateDir);
+  });
+}
+
+/** Ends one that waits, if there is one. */
+export function coolHydrator(stateDir: string): void {
+  take(stateDir)?.stdin?.end();
+}
+
+/** One that has waited, if it lives, or a new one. */
+export async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<ChildProcess> {
+  const child = take(stateDir);
+  if (child === null || child.exitCode !== null || child.signalCode !== null) return launch(stateDir, launcher, false);
+  child.stdin?.end('\n');
+  return child;
+}
+
+function take(stateDir: string): ChildProcess | null {
+  const known = waiting.get(stateDir);
+  waiting.delete(stateDir);
+  clearTimeout(known?.limit);
+  return known?.child ?? null;
+}
+
+async function launch(stateDir: string, launcher: readonly string[], waits: boolean): Promise<ChildProcess> {
+  const [command = process.execPath, ...args] = [...launcher, process.execPath];
+  await using log = await open(logPath(stateDir), 'w', 0o600);
+  const child = spawn(command, [...args, ...SMALL, program, stateDir, ...launcher], {
+    cwd: '/',
+    env: { ...process.env, [HOLDER_MARK]: stateDir, ...(waits ? { [WAITS]: '1' } : {}) },
+    detached: true,
+    stdio: [waits ? 'pipe' : 'ignore', 'ignore', log.fd],
+  });
+  child.unref();
+  // Its death is told by its exit.
+  child.stdin?.on('error', () => {});
+  if (child.stdin instanceof Socket) child.stdin.unref();
+  return child;
+}

@@ -1,0 +1,59 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { coolHydrator, warmHydrator } from '../../../src/agent/lazy/hydrator-process.ts';
+import { armVolume, controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
+import { Image } from './images.ts';
+import { isRunning, LazyPair } from './lazy-pair.ts';
+import { bytes } from './trees.ts';
+
+const module = new URL('../../../src/agent/lazy/hydrator-process.ts', import.meta.url).pathname;
+let image: Image;
+beforeAll(() => {
+  image = new Image('ext4', 256);
+});
+afterAll(() => image[Symbol.dispose]());
+
+test('the hydrator that waits becomes the volume’s, and one that has died meanwhile does no harm', async () => {
+  for (const dies of [false, true]) {
+    await using pair = new LazyPair(image.path, { bwlimit: 1 });
+    fs.writeFileSync(join(pair.source, 'smallest'), bytes(2, 70_000));
+    fs.writeFileSync(join(pair.source, 'file'), bytes(1, 3_000_000));
+    await pair.serve();
+    await warmHydrator(pair.stateDir, []);
+    await warmHydrator(pair.stateDir, []);
+    const waiting = await pidOf(pair);
+    await pair.stage();
+    if (dies) await pair.kill(waiting);
+    await armVolume(pair.stateDir);
+    if (!dies) expect(pair.hydrator()).toBe(waiting);
+    expect(fs.readFileSync(join(pair.target, 'file')).equals(bytes(1, 3_000_000))).toBe(true);
+    await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
+    await pair.finish();
+  }
+});
+
+test('one that nobody needs any more ends, and so does that of an agent that has died', async () => {
+  await using pair = new LazyPair(image.path);
+  await warmHydrator(pair.stateDir, []);
+  const first = await pidOf(pair);
+  coolHydrator(pair.stateDir);
+  await expect.poll(() => isRunning(first)).toBe(false);
+
+  const script = `import { warmHydrator } from '${module}'; await warmHydrator('${pair.stateDir}', []); setInterval(() => {}, 1000);`;
+  const agent: ChildProcess = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
+    stdio: 'ignore',
+  });
+  const second = await pidOf(pair);
+  const ended = once(agent, 'exit');
+  agent.kill('SIGKILL');
+  await ended;
+  await expect.poll(() => isRunning(second), { timeout: 5000 }).toBe(false);
+});
+
+async function pidOf(pair: LazyPair): Promise<number> {
+  await expect.poll(() => pair.hydrator(), { timeout: 10_000 }).not.toBeNull();
+  return pair.hydrator() ?? -1;
+}
