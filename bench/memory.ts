@@ -31,7 +31,7 @@ await lab.exec('h1', ['docker', 'run', '-d', ...container]);
 await lab.exec('h1', ['/opt/cargo/node_modules/node/bin/node', '-e', makeFiles(files)], MAKE_LIMIT_MS);
 const before = await peaks(lab);
 const began = performance.now();
-await run('cargoctl', ['migrate', 'box', '--from', 'h1', '--to', 'h2'], {
+await run('cargoctl', ['migrate', 'box', '--from', 'h1', '--to', 'h2', '--strategy', 'precopy'], {
   env: lab.env,
   limitMs: MOVE_LIMIT_MS,
   signal: interruption.signal,

@@ -78,7 +78,7 @@ async function walkThrough(lab: FaultLab, walk: Walk, container: Tempted, faults
   };
   const isDue = (point: FaultPoint): boolean => !late.includes(point) || !open.has('server.copy-final.send');
   arm(lab, new Set([...open.keys(), ...(Object.keys(at) as FaultPoint[])].filter((point) => !late.includes(point))));
-  const order = { container: container.name, source: SOURCE, target: TARGET };
+  const order = { container: container.name, source: SOURCE, target: TARGET, strategy: 'precopy' };
   const { id } = Migration.parse(await lab.server('POST', '/v1/migrations', order));
   const end = endOf(lab, id);
   for (;;) {

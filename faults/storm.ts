@@ -45,7 +45,12 @@ export function runStorm(bench: Bench, seed: number): Promise<CellResult> {
 
 async function migrateIn(bench: Bench, storm: Storm, roles: Roles): Promise<Migration> {
   const { id } = Migration.parse(
-    await bench.server('POST', '/v1/migrations', { container: CONTAINER, source: roles.source, target: roles.target }),
+    await bench.server('POST', '/v1/migrations', {
+      container: CONTAINER,
+      source: roles.source,
+      target: roles.target,
+      strategy: 'precopy',
+    }),
   );
   // After the plan, which would say so.
   if (storm.isDoomed) await doom(bench, roles.target);

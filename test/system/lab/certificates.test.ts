@@ -31,7 +31,17 @@ async function begin(container: string, bytes: number): Promise<void> {
   const filled = async (): Promise<number> =>
     (await lab.exec('h1', 'docker', 'exec', container, 'ls', '/data/filled')).status;
   await expect.poll(filled, { interval: 50 }).toBe(0);
-  const begun = await lab.cargoctl('migrate', container, '--to', 'h2', '--bwlimit', '2M', '--detach');
+  const begun = await lab.cargoctl(
+    'migrate',
+    container,
+    '--to',
+    'h2',
+    '--bwlimit',
+    '2M',
+    '--strategy',
+    'precopy',
+    '--detach',
+  );
   expect(begun, begun.stderr).toMatchObject({ status: 0 });
   await arrived(container, MB);
 }

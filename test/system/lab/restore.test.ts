@@ -55,7 +55,7 @@ async function run(container: string): Promise<void> {
 
 /** A host that is slow to list its containers is asked again: nothing has begun then. */
 async function begin(container: string): Promise<void> {
-  const migrate = () => lab.cargoctl('migrate', container, '--to', 'h2', '--detach');
+  const migrate = () => lab.cargoctl('migrate', container, '--to', 'h2', '--strategy', 'precopy', '--detach');
   await expect.poll(migrate, { timeout: 30_000, interval: 500 }).toMatchObject({ status: 0 });
 }
 

@@ -59,7 +59,7 @@ async function expectNothingAtTarget(): Promise<void> {
 test('while the container slowly stops: it runs again once it has stopped, and stays up', async () => {
   const id = await run('slow', 'until test -e /data/go; do sleep 0.1; done');
   const before = await startedAt('slow');
-  await lab.cargoctl('migrate', 'slow', '--to', 'h2', '--detach');
+  await lab.cargoctl('migrate', 'slow', '--to', 'h2', '--strategy', 'precopy', '--detach');
   await reaches('slow', 'switching', /stopping/);
   const cancelling = lab.cargoctl('cancel', 'slow');
   await reaches('slow', 'switching', /rolling back|waiting/);
@@ -75,7 +75,17 @@ test('while the container slowly stops: it runs again once it has stopped, and s
 
 test('in a long final round, with the target cut off: the source does not wait for it, and it is cleared later', async () => {
   const id = await run('late', 'head -c 60000000 /dev/urandom > /data/late');
-  const begun = await lab.cargoctl('migrate', 'late', '--to', 'h2', '--bwlimit', '2M', '--detach');
+  const begun = await lab.cargoctl(
+    'migrate',
+    'late',
+    '--to',
+    'h2',
+    '--strategy',
+    'precopy',
+    '--bwlimit',
+    '2M',
+    '--detach',
+  );
   expect(begun, begun.stderr).toMatchObject({ status: 0 });
   await reaches('late', 'switching', /copying the last changes/);
   await lab.lab('cut', 'h2');
@@ -95,7 +105,7 @@ test('while the image is loaded: the source was never touched, and nothing of th
   );
   await lab.must('h1', 'docker', 'run', '-d', '--name', 'early', '--stop-signal', 'KILL', 'big:lab', 'sleep', '100000');
   const before = await startedAt('early');
-  await lab.cargoctl('migrate', 'early', '--to', 'h2', '--detach');
+  await lab.cargoctl('migrate', 'early', '--to', 'h2', '--strategy', 'precopy', '--detach');
   await reaches('early', 'staging', /.*/);
   const began = Date.now();
   expect(await lab.cargoctl('cancel', 'early')).toMatchObject({ status: 0 });

@@ -39,7 +39,7 @@ const volumes = (host: string): Promise<string> => lab.must(host, 'docker', 'vol
 
 test('what was copied stays for the next try, which sends the difference, and nothing is left over in the end', async () => {
   const before = await stubborn();
-  const failed = await lab.cargoctl('migrate', 'stubborn', '--to', 'h2', '--keep-staged');
+  const failed = await lab.cargoctl('migrate', 'stubborn', '--to', 'h2', '--strategy', 'precopy', '--keep-staged');
   expect(failed).toMatchObject({ status: 8, stderr: expect.stringContaining('kept on h2 for another try') });
   expect(await lab.must('h2', 'docker', 'ps', '-aq'), 'no container at the target').toBe('');
   expect((await volumes('h2')).split('\n'), 'the named and the anonymous volume').toHaveLength(2);
@@ -47,7 +47,7 @@ test('what was copied stays for the next try, which sends the difference, and no
 
   await lab.lab('restart-agent', 'h2');
   await lab.must('h1', 'docker', 'exec', 'stubborn', 'sh', '-c', 'echo more > /bare/more');
-  const moved = await lab.cargoctl('migrate', 'stubborn', '--to', 'h2', '--force');
+  const moved = await lab.cargoctl('migrate', 'stubborn', '--to', 'h2', '--strategy', 'precopy', '--force');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
   const { rounds } = await lab.status('stubborn');
   expect(
@@ -62,7 +62,7 @@ test('what was copied stays for the next try, which sends the difference, and no
 
 test('without being asked to, nothing stays', async () => {
   await stubborn();
-  expect(await lab.cargoctl('migrate', 'stubborn', '--to', 'h2')).toMatchObject({ status: 8 });
+  expect(await lab.cargoctl('migrate', 'stubborn', '--to', 'h2', '--strategy', 'precopy')).toMatchObject({ status: 8 });
   expect(await lab.must('h2', 'docker', 'ps', '-aq')).toBe('');
   expect(await volumes('h2')).toBe('');
   expect((await lab.exec('h2', 'ls', '/srv/kept')).status).not.toBe(0);

@@ -30,7 +30,7 @@ async function settled(): Promise<Migration> {
 }
 
 async function begin(to: string, ...options: string[]): Promise<void> {
-  const begun = await lab.cargoctl('migrate', 'shop', '--to', to, ...options, '--detach');
+  const begun = await lab.cargoctl('migrate', 'shop', '--to', to, '--strategy', 'precopy', ...options, '--detach');
   expect(begun, begun.stderr).toMatchObject({ status: 0 });
 }
 
@@ -41,11 +41,11 @@ async function dataArrives(): Promise<void> {
 
 test('a MariaDB under load moves, fails over and moves back, and no acknowledged row is lost', async () => {
   await using load = await database.load('h1');
-  const moved = await lab.cargoctl('migrate', 'shop', '--to', 'h2', '--watch');
+  const moved = await lab.cargoctl('migrate', 'shop', '--to', 'h2', '--strategy', 'precopy', '--watch');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
   await load.writesOn('h2');
   expect((await lab.cargoctl('failover', 'shop')).status).toBe(0);
-  const back = await lab.cargoctl('migrate', 'shop', '--to', 'h1');
+  const back = await lab.cargoctl('migrate', 'shop', '--to', 'h1', '--strategy', 'precopy');
   expect(back, back.stderr).toMatchObject({ status: 0 });
   await load.expectWholeOn('h1');
 });

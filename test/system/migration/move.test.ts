@@ -50,7 +50,7 @@ test('a container with a named volume moves, is released, and moves back with on
   const hostFiles = [await hostFile('h1'), await hostFile('h2')];
   const sums = await lab.must('h1', 'docker', 'exec', 'mover', 'sh', '-c', 'cd /data && md5sum blob sub/file');
 
-  const moved = await lab.cargoctl('migrate', 'mover', '--from', 'h1', '--to', 'h2', '--watch');
+  const moved = await lab.cargoctl('migrate', 'mover', '--from', 'h1', '--to', 'h2', '--watch', '--wait');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
   expect(await lab.status('mover')).toMatchObject({ phase: 'copied', source: 'h1', target: 'h2', error: null });
   expect(await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'cd /data && md5sum blob sub/file')).toBe(sums);
@@ -69,7 +69,7 @@ test('a container with a named volume moves, is released, and moves back with on
   expect((await lab.status('mover')).phase).toBe('completed');
 
   await lab.must('h2', 'docker', 'exec', 'mover', 'sh', '-c', 'echo more >> /data/sub/file');
-  const back = await lab.cargoctl('migrate', 'mover', '--to', 'h1', '--precopy-seconds', '60', '--watch');
+  const back = await lab.cargoctl('migrate', 'mover', '--to', 'h1', '--precopy-seconds', '60', '--watch', '--wait');
   expect(back, back.stderr).toMatchObject({ status: 0 });
   const returned = await lab.status('mover');
   expect(returned).toMatchObject({ phase: 'copied', source: 'h2', target: 'h1' });
@@ -91,7 +91,7 @@ test('what a container has written at the target before it failed there is kept'
   await expect
     .poll(async () => (await lab.exec('h1', 'docker', 'exec', 'writer', 'test', '-L', '/data/link')).status)
     .toBe(0);
-  const moved = await lab.cargoctl('migrate', 'writer', '--to', 'h2');
+  const moved = await lab.cargoctl('migrate', 'writer', '--to', 'h2', '--strategy', 'precopy');
   expect(moved.status, moved.stdout).not.toBe(0);
   expect(await lab.must('h1', 'docker', 'inspect', '-f', '{{.State.Running}}', 'writer')).toBe('true');
   const [, keptAs = ''] = /kept there: stopped, as (writer-lost-[0-9a-f]{12})/.exec(moved.stderr) ?? [];

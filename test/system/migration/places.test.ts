@@ -45,7 +45,7 @@ test.each(['/srv/place', 'place'])(
 
 test('a bind path that Cargo left, and that another container uses by now, is not written to', async () => {
   await runWith('h1', 'settler', '/srv/place', 'settler');
-  expect(await lab.cargoctl('migrate', 'settler', '--to', 'h2')).toMatchObject({ status: 0 });
+  expect(await lab.cargoctl('migrate', 'settler', '--to', 'h2', '--wait')).toMatchObject({ status: 0 });
   expect(await lab.cargoctl('failover', 'settler')).toMatchObject({ status: 0 });
   await lab.must('h1', 'sh', '-c', 'echo newcomer > /srv/place/mine');
   await runWith('h1', 'newcomer', '/srv/place', 'unused');

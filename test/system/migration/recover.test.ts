@@ -53,7 +53,7 @@ async function expectFencedAfterBoot(name: string): Promise<void> {
 test('a target lost for good in the window of its start: the source goes on, and the target never runs again', async () => {
   const name = await writer();
   await lab.must('h1', 'docker', 'exec', name, 'rm', '/data/well');
-  await lab.cargoctl('migrate', name, '--to', 'h2', '--detach');
+  await lab.cargoctl('migrate', name, '--to', 'h2', '--strategy', 'precopy', '--detach');
   await expect.poll(() => runs('h2'), { timeout: 30_000, interval: 100 }).toBe(name);
   expect(await lab.cargoctl('cancel', name), 'a cancel comes too late').toMatchObject({ status: 4 });
   await lab.lab('kill', 'h2');
@@ -75,7 +75,7 @@ test('a target lost for good in the window of its start: the source goes on, and
 
 test('a target lost for good after its start: its container is held at boot, whatever its restart policy', async () => {
   const name = await writer();
-  const moved = await lab.cargoctl('migrate', name, '--to', 'h2');
+  const moved = await lab.cargoctl('migrate', name, '--to', 'h2', '--strategy', 'precopy');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
   await lab.must('h2', 'sync');
 
@@ -97,7 +97,7 @@ test('a target lost for good after its start: its container is held at boot, wha
 
 test('a source lost for good: the target completes without it, and the source learns it when it comes back', async () => {
   const name = await writer();
-  const moved = await lab.cargoctl('migrate', name, '--to', 'h2');
+  const moved = await lab.cargoctl('migrate', name, '--to', 'h2', '--strategy', 'precopy');
   expect(moved, moved.stderr).toMatchObject({ status: 0 });
   await lab.lab('kill', 'h1');
   const recovered = await lab.cargoctl('recover', name, '--at', 'target', '--accept-loss');

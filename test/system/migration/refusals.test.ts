@@ -168,7 +168,17 @@ test.each(exits)('cargoctl $args exits with $status and says why', async ({ args
 
 test('a container is moved once: the second migration of it is refused while the first is under way', async () => {
   await lab.must('h1', 'docker', 'exec', 'only', 'sh', '-c', 'head -c 20000000 /dev/urandom > /data/blob');
-  const first = await lab.cargoctl('migrate', 'only', '--to', 'h2', '--bwlimit', '4M', '--detach');
+  const first = await lab.cargoctl(
+    'migrate',
+    'only',
+    '--to',
+    'h2',
+    '--strategy',
+    'precopy',
+    '--bwlimit',
+    '4M',
+    '--detach',
+  );
   expect(first, first.stderr).toMatchObject({ status: 0 });
   const second = await lab.cargoctl('migrate', 'only', '--to', 'h3');
   expect(second, second.stdout).toMatchObject({ status: 4 });

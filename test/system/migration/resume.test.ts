@@ -35,7 +35,17 @@ test('a transfer that is broken off again and again, by kills of either agent an
     const untilArrived = (share: number): Promise<void> =>
       expect.poll(async () => (await received()) - before, { interval: 50 }).toBeGreaterThan(share * TOTAL);
 
-    const begun = await lab.cargoctl('migrate', 'heavy', '--to', 'h2', '--bwlimit', '20M', '--detach');
+    const begun = await lab.cargoctl(
+      'migrate',
+      'heavy',
+      '--to',
+      'h2',
+      '--bwlimit',
+      '20M',
+      '--strategy',
+      'precopy',
+      '--detach',
+    );
     expect(begun, begun.stderr).toMatchObject({ status: 0 });
     await untilArrived(0.25);
     await lab.lab('kill-agent', 'h1');

@@ -33,7 +33,7 @@ test('verify passes while the container writes, finds a byte that changed under 
   );
   await expect.poll(() => lab.exec('h1', 'docker', 'exec', 'kept', 'cat', '/data/busy')).toMatchObject({ status: 0 });
   expect(await lab.cargoctl('verify', 'kept')).toMatchObject({ status: 3 });
-  expect(await lab.cargoctl('migrate', 'kept', '--to', 'h2')).toMatchObject({ status: 0 });
+  expect(await lab.cargoctl('migrate', 'kept', '--to', 'h2', '--wait')).toMatchObject({ status: 0 });
 
   const passed = await lab.cargoctl('verify', 'kept');
   expect(passed, passed.stderr).toMatchObject({
