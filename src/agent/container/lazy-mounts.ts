@@ -68,7 +68,7 @@ export class LazyMounts {
     for (const mount of lazyMounts(context)) {
       await openView(mount.cover);
       files += await this.#stage(context, mount, bwlimit);
-      await this.#protect(mount);
+      await this.#protect(mount, context.signal);
       await controlVolume(mount.stateDir, { do: paused ? 'pause' : 'resume' });
     }
     return { files, armMs: performance.now() - began };
@@ -190,7 +190,7 @@ export class LazyMounts {
     for (const mount of mounts) {
       try {
         await openView(mount.cover);
-        await this.#protect(mount);
+        await this.#protect(mount, context.signal);
       } catch (thrown) {
         const { code, message } = CargoError.from(thrown);
         if (code === 'SUSPECT') throw await this.#giveUp(context, mounts, message);
@@ -199,8 +199,8 @@ export class LazyMounts {
     }
   }
 
-  async #protect({ stateDir, cover: place }: LazyMount): Promise<void> {
-    await armVolume(stateDir, this.#launcher);
+  async #protect({ stateDir, cover: place }: LazyMount, signal: AbortSignal): Promise<void> {
+    await armVolume(stateDir, this.#launcher, signal);
     cover(place);
   }
 
@@ -236,7 +236,7 @@ export class LazyMounts {
     const { peer } = context.record();
     if (peer === null || peer.address === null) throw new CargoError('WRONG_PHASE', 'the source is not known here');
     const staged = await stageVolume({
-      ...{ path: treeOf(place), stateDir, bwlimit, waitLimitMs: null },
+      ...{ path: treeOf(place), stateDir, bwlimit, waitLimitMs: null, signal: context.signal },
       source: {
         kind: 'agent',
         address: peer.address,

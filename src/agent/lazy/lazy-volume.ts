@@ -22,6 +22,8 @@ export type StageOptions = {
   source: SourceAddress;
   bwlimit: number | null;
   waitLimitMs: number | null;
+  /** The source is waited for until then. */
+  signal?: AbortSignal;
 };
 
 /**
@@ -29,7 +31,7 @@ export type StageOptions = {
  * @throws CargoError BLOCKED with the reason why this host or tree can't; WRONG_PHASE
  */
 export async function stageVolume(options: StageOptions): Promise<{ files: number }> {
-  const { path, stateDir, source, bwlimit, waitLimitMs } = options;
+  const { path, stateDir, source, bwlimit, waitLimitMs, signal } = options;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const known = await readRecord(stateDir);
   if (known !== null && known.phase !== 'staged') {
@@ -37,7 +39,10 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
   }
   probe(path, 0);
   const link = new SourceLink(() => connectForRanges(source));
+  const giveUp = (): void => link.close();
+  signal?.addEventListener('abort', giveUp);
   try {
+    signal?.throwIfAborted();
     const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
     probe(path, files);
     const empty = {
@@ -50,6 +55,7 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
     await writeRecord(stateDir, { path, source, files, bwlimit, waitLimitMs, ...empty, holders: [] });
     return { files };
   } finally {
+    signal?.removeEventListener('abort', giveUp);
     link.close();
   }
 }
@@ -65,7 +71,11 @@ export async function hasBegun(stateDir: string): Promise<boolean> {
  * `launcher`: a command that takes a process out of the caller's cgroup, as `systemd-run --scope --quiet --collect` does.
  * @throws CargoError BLOCKED, WRONG_PHASE; MIGRATION_FAILED when the volume is suspect
  */
-export async function armVolume(stateDir: string, launcher: readonly string[] = []): Promise<void> {
+export async function armVolume(
+  stateDir: string,
+  launcher: readonly string[] = [],
+  signal?: AbortSignal,
+): Promise<void> {
   if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
   if ((await expectRecord(stateDir)).phase === 'finished') return;
   const child = await startHydrator(stateDir, launcher);
@@ -73,6 +83,7 @@ export async function armVolume(stateDir: string, launcher: readonly string[] = 
   const deadline = performance.now() + ARM_LIMIT_MS;
   while (performance.now() < deadline) {
     if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
+    signal?.throwIfAborted();
     const hasEnded = await Promise.race([ended.then(() => true), delay(POLL_MS, false)]);
     if (!hasEnded) continue;
     if ((await expectRecord(stateDir)).phase === 'finished') return;

@@ -4,7 +4,7 @@ import { oneTree, operationsFor } from './lockstep-tree.ts';
 import { type Patch, patched } from './patches.ts';
 
 const OPERATIONS = 900;
-const SEED = 1;
+const TRIES = 5;
 let image: Image;
 beforeAll(() => {
   image = new Image('ext4', 2048);
@@ -75,10 +75,14 @@ test.each(process.env['CARGO_LOCKSTEP_OPERATIONS'] === undefined ? controls : [.
   async (_, patches) => {
     for (const [name, value] of Object.entries(patched(...patches))) vi.stubEnv(name, value);
     try {
-      const [tree = []] = operationsFor(1, OPERATIONS, SEED);
-      const { wrong } = await oneTree(image.path, tree);
-      console.log(wrong[0]);
-      expect(wrong).not.toEqual([]);
+      const found: string[] = [];
+      // What an operation meets depends on the moment, too.
+      for (let seed = 1; seed <= TRIES && found.length === 0; seed += 1) {
+        const [tree = []] = operationsFor(1, OPERATIONS, seed);
+        found.push(...(await oneTree(image.path, tree)).wrong);
+      }
+      console.log(found[0]);
+      expect(found).not.toEqual([]);
     } finally {
       vi.unstubAllEnvs();
     }

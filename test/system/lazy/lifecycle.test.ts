@@ -9,14 +9,16 @@ import { fileSystems, Image } from './images.ts';
 import { isRunning, LazyPair, run } from './lazy-pair.ts';
 import { bytes } from './trees.ts';
 
+const LARGE = 'sub/deep/large';
+
 const MB = 2 ** 20;
 
 function buildTree(root: string): void {
   fs.mkdirSync(join(root, 'sub/deep'), { recursive: true });
   fs.writeFileSync(join(root, 'small'), bytes(1, 1000));
   for (let i = 0; i < 6; i += 1) fs.writeFileSync(join(root, `sub/middle-${i}`), bytes(10 + i, 200_000 + i));
-  fs.writeFileSync(join(root, 'sub/deep/large'), bytes(2, 20 * MB + 123));
-  fs.linkSync(join(root, 'sub/deep/large'), join(root, 'linked'));
+  fs.writeFileSync(join(root, LARGE), bytes(2, 20 * MB + 123));
+  fs.linkSync(join(root, 'sub/middle-0'), join(root, 'linked'));
   const sparse = fs.openSync(join(root, 'sparse'), 'w');
   fs.writeSync(sparse, bytes(3, 100_000), 0, 100_000, 0);
   fs.writeSync(sparse, bytes(4, 70_000), 0, 70_000, 5 * MB);
@@ -64,7 +66,7 @@ describe.each(fileSystems)('on %s', (kind) => {
     expect(armed.phase).toBe('armed');
     expect(armed.bytesMissing).toBeGreaterThan(35 * MB);
 
-    await run('cmp', ['-n', '4096', '-i', '9000000', join(pair.source, 'linked'), join(pair.target, 'linked')]);
+    await run('cmp', ['-n', '4096', '-i', '9000000', join(pair.source, LARGE), join(pair.target, LARGE)]);
     // A database extends its tables by reserving room: such a file is not waited for as a whole.
     await run('cmp', ['-n', '4096', '-i', '9000000', join(pair.source, 'table'), join(pair.target, 'table')]);
     const read = await pair.status();
@@ -89,7 +91,7 @@ test('pause holds the background copy, and readers are served all the same', asy
   await pair.begin();
   await controlVolume(pair.stateDir, { do: 'pause' });
   await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
-  await run('cmp', [join(pair.source, 'sub/deep/large'), join(pair.target, 'linked')]);
+  await run('cmp', [join(pair.source, 'sub/deep/large'), join(pair.target, LARGE)]);
   const status = await pair.status();
   expect(status.paused).toBe(true);
   expect(status.bytesMissing).toBeGreaterThan(0);
@@ -104,7 +106,7 @@ test('a file that somebody holds open from before is found before the tree is de
   buildTree(pair.source);
   await pair.serve();
   await pair.stage();
-  const reader = spawn('sh', ['-c', `exec 3<"${join(pair.target, 'linked')}"; echo open; read line`]);
+  const reader = spawn('sh', ['-c', `exec 3<"${join(pair.target, LARGE)}"; echo open; read line`]);
   try {
     await once(reader.stdout, 'data');
     await expect(armVolume(pair.stateDir)).rejects.toThrow(/has a file of the volume open/);

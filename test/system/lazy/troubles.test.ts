@@ -3,12 +3,14 @@ import { createPrivateKey, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { controlVolume, dropVolume } from '../../../src/agent/lazy/lazy-volume.ts';
+import { controlVolume, dropVolume, stageVolume } from '../../../src/agent/lazy/lazy-volume.ts';
 import { probe } from '../../../src/agent/lazy/probe.ts';
 import { connectTo, type SourceAddress } from '../../../src/agent/lazy/source-address.ts';
 import { SourceLink } from '../../../src/agent/lazy/source-link.ts';
 import { SourceServer } from '../../../src/agent/lazy/source-server.ts';
+import { CargoError } from '../../../src/api/cargo-error.ts';
 import { issueAuthority, issueLeaf } from '../../../src/server/pki/issue.ts';
 import { rsyncDifferences } from '../volume/snapshot.ts';
 import { Image } from './images.ts';
@@ -38,6 +40,20 @@ test('a reader waits no longer for a source that is away than it was told to; th
   await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
   await pair.finish();
   expect(rsyncDifferences(pair.source, pair.target)).toBe('');
+});
+
+test('a source that is away is waited for while its files are listed, until the migration is taken back', async () => {
+  await using pair = new LazyPair(image.path);
+  const stop = new AbortController();
+  const { target: path, stateDir, address: source } = pair;
+  const staging = stageVolume({ path, stateDir, source, bwlimit: null, waitLimitMs: null, signal: stop.signal });
+  const outcome = staging.then(
+    () => 'staged',
+    (error: unknown) => CargoError.from(error).code,
+  );
+  expect(await Promise.race([outcome, delay(300, 'waits')])).toBe('waits');
+  stop.abort();
+  expect(await outcome).toBe('CANCELLED');
 });
 
 test('a file that changed at the source is not given out: its readers get an error, and the status names it', async () => {
