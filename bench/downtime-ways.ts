@@ -65,14 +65,7 @@ export function operatorWay(pair: LabPair, workload: Workload): DowntimeWay {
       await pair.exec(to, ...create);
       {
         await using daemon = await startRsyncDaemon(pair, to, pair.path(to, data));
-        const rsync: Command = [
-          'rsync',
-          '-aHAXS',
-          '--numeric-ids',
-          '--delete',
-          `${pair.path(from, data)}/`,
-          daemon.url,
-        ];
+        const rsync: Command = ['rsync', '-aHAX', '--numeric-ids', '--delete', `${pair.path(from, data)}/`, daemon.url];
         await measured({ from, to }, async () => {
           await pair.exec(from, 'docker', 'stop', container);
           await runGroup(pair.inNetworkOf(from, rsync), pair.signal);

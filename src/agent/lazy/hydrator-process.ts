@@ -41,12 +41,19 @@ export function coolHydrator(stateDir: string): void {
   take(stateDir)?.stdin?.end();
 }
 
-/** One that has waited, if it lives, or a new one. */
-export async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<ChildProcess> {
-  const child = take(stateDir);
-  if (child === null || child.exitCode !== null || child.signalCode !== null) return launch(stateDir, launcher, false);
-  child.stdin?.end('\n');
-  return child;
+/** `hasWaited`: then it may have died while it did, and that is no reason to give up. */
+export type StartedHydrator = { ended: Promise<void>; hasWaited: boolean };
+
+/** One that has waited, or a new one. */
+export async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<StartedHydrator> {
+  const known = take(stateDir);
+  const child = known ?? (await launch(stateDir, launcher, false));
+  const ended = new Promise<void>((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) resolve();
+    child.once('exit', () => resolve());
+  });
+  known?.stdin?.end('\n');
+  return { ended, hasWaited: known !== null };
 }
 
 function take(stateDir: string): ChildProcess | null {

@@ -78,16 +78,16 @@ export async function armVolume(
 ): Promise<void> {
   if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
   if ((await expectRecord(stateDir)).phase === 'finished') return;
-  const child = await startHydrator(stateDir, launcher);
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  let hydrator = await startHydrator(stateDir, launcher);
   const deadline = performance.now() + ARM_LIMIT_MS;
   while (performance.now() < deadline) {
     if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
     signal?.throwIfAborted();
-    const hasEnded = await Promise.race([ended.then(() => true), delay(POLL_MS, false)]);
+    const hasEnded = await Promise.race([hydrator.ended.then(() => true), delay(POLL_MS, false)]);
     if (!hasEnded) continue;
     if ((await expectRecord(stateDir)).phase === 'finished') return;
-    throw failure(await readFile(logPath(stateDir), 'utf8'));
+    if (!hydrator.hasWaited) throw failure(await readFile(logPath(stateDir), 'utf8'));
+    hydrator = await startHydrator(stateDir, launcher);
   }
   throw new CargoError('TIMED_OUT', `The hydrator for ${stateDir} has not begun within ${ARM_LIMIT_MS / 60_000} min.`);
 }
