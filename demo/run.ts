@@ -103,7 +103,10 @@ async function moveDatabase(lab: Lab, writer: Writer, target: string, signal: Ab
   // A machine that is too busy for that gets all its data too, only later.
   if (isArriving)
     await cargoctl('set', CONTAINER, '--bwlimit', 'none').catch((error: Error) => console.log(error.message));
-  while ((await status()).phase === 'hydrating') await sleep(POLL_MS, undefined, { signal });
+  for (const limit = performance.now() + MIGRATION_LIMIT_MS; (await status()).phase === 'hydrating'; ) {
+    if (performance.now() > limit) throw new Error('the data has not come within the time that a migration may take');
+    await sleep(POLL_MS, undefined, { signal });
+  }
   const copiedAt = Date.parse((await status()).copiedAt ?? '') - performance.timeOrigin;
   const rowsMeanwhile = writer.acknowledged.filter(({ host, at }) => host === target && at < copiedAt).length;
   await cargoctl('--status', '--container', CONTAINER);
