@@ -11,7 +11,7 @@ import { appendRecord, BLOCK, LINK, RACY, RecordView } from './record.ts';
 import type { TreeSize } from './worker-messages.ts';
 
 /** Longer than a kernel tick (10 ms at HZ=100), with room for a clock that is slewed. */
-const RACY_MS = 50;
+export const RACY_MS = 50;
 const PATH_MAX = 4096;
 const NOTHING = new Uint8Array(0);
 
