@@ -13,6 +13,11 @@ function serve(files: ServedFiles, { read, from, id }: FilesQuestion): FilesAnsw
   }
 }
 
+/** What is nobody else's is handed over, not copied. */
+function ownMemory({ buffer, byteLength }: Uint8Array): ArrayBuffer[] {
+  return buffer instanceof ArrayBuffer && buffer.byteLength === byteLength && byteLength > 0 ? [buffer] : [];
+}
+
 if (parentPort === null) throw new Error('this file runs in a worker thread');
 const port = parentPort;
 const tree: ServedTree = workerData;
@@ -21,7 +26,8 @@ try {
   port.postMessage({ id: 0, bytes: new Uint8Array(0), next: null, error: null } satisfies FilesAnswer);
   port.on('message', (question: FilesQuestion | null) => {
     if (question !== null) {
-      port.postMessage(serve(files, question));
+      const answer = serve(files, question);
+      port.postMessage(answer, ownMemory(answer.bytes));
       return;
     }
     // Its descriptors are the process's: nobody else would close them.

@@ -4,6 +4,9 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { hashOf } from './range-hash.ts';
 import { type Frame, FrameChannel, kinds, type RangeConnection, READ_MAX_BYTES } from './wire.ts';
 
+/** As many answers are read from the disk at once, whatever the target asks for. */
+const READS_AHEAD = 4;
+
 type MaybeLater<T> = T | Promise<T>;
 
 /** Where the ranges come from: `ServedFiles` here, or in a thread of its own. The bytes are the caller's. */
@@ -32,9 +35,12 @@ export async function serveRanges(
     // The source speaks first: a target that has just left TLS must not be heard before that is known here.
     channel.send(kinds.pong, 0);
     for await (const piece of piecesOf(socket)) {
-      for (const frame of channel.receive(piece)) {
+      const frames = [...channel.receive(piece)];
+      const begun: Promise<Buffer>[] = [];
+      for (const [index, frame] of frames.entries()) {
+        for (const next of frames.slice(begun.length, index + READS_AHEAD)) begun.push(begin(source, next));
         refuse();
-        if (!(await answer(channel, source, frame))) await room(socket);
+        if (!(await answer(channel, frame, begun[index]))) await room(socket);
         if (frame.kind === kinds.list) await sendList({ channel, socket, source }, frame.id);
       }
     }
@@ -69,14 +75,27 @@ async function* piecesOf(socket: Duplex): AsyncGenerator<Buffer> {
   }
 }
 
-async function answer(channel: FrameChannel, source: RangeSource, { kind, id, body }: Frame): Promise<boolean> {
+/** The disk is at the next answer while this one is hashed, sealed and sent. Empty for what is no request to read. */
+function begin(source: RangeSource, { kind, body }: Frame): Promise<Buffer> {
+  const read = async (): Promise<Buffer> => {
+    if (kind !== kinds.read) return Buffer.alloc(0);
+    if (body.length !== 16) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
+    const length = body.readUInt32LE(12);
+    if (length > READ_MAX_BYTES) throw new CargoError('PROTOCOL_ERROR', 'More is asked for than fits one answer.');
+    return source.read(body.readUInt32LE(0), Number(body.readBigUInt64LE(4)), length);
+  };
+  const bytes = read();
+  // It is told to who asked, when it is its turn.
+  bytes.catch(() => {});
+  return bytes;
+}
+
+async function answer(channel: FrameChannel, { kind, id }: Frame, content?: Promise<Buffer>): Promise<boolean> {
   if (kind === kinds.ping) return channel.send(kinds.pong, id);
   if (kind === kinds.list) return true;
   try {
-    if (kind !== kinds.read || body.length !== 16) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
-    const length = body.readUInt32LE(12);
-    if (length > READ_MAX_BYTES) throw new CargoError('PROTOCOL_ERROR', 'More is asked for than fits one answer.');
-    const bytes = await source.read(body.readUInt32LE(0), Number(body.readBigUInt64LE(4)), length);
+    if (kind !== kinds.read || content === undefined) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
+    const bytes = await content;
     return channel.send(kinds.data, id, hashOf(bytes), bytes);
   } catch (error) {
     return sendFailure(channel, id, error);

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
 import { cstring, showName } from '../../linux/libc.ts';
 import { close, openDirectoryAt } from '../../linux/open.ts';
+import { readAhead } from '../../linux/read-ahead.ts';
 import { nextData, nextHole } from '../../linux/sparse.ts';
 import { Stat } from '../../linux/stat.ts';
 import { BlockCursor } from '../volume/block-cursor.ts';
@@ -20,6 +21,7 @@ import { type ByteRange, encodeEntry, type ListedFile } from './entry.ts';
 
 const OPEN_FILES = 64;
 const LIST_BATCH_BYTES = 262_144;
+const AHEAD_BYTES = 2 * 1024 * 1024;
 /** A file of more pieces is told with its smaller gaps filled: they are zeros either way. */
 const MOST_RANGES = 10_000;
 const Acknowledged = z.object({ acknowledged: z.string(), contentLimit: z.number().nullable().default(null) });
@@ -39,6 +41,8 @@ export class ServedFiles implements Disposable {
   /** A directory's record → that of the directory around it. */
   readonly #parents = new Map<number, number>();
   readonly #open = new Map<number, number>();
+  /** Where who reads a file from front to back goes on. */
+  #next = { file: -1, offset: 0 };
   readonly #stat = new Stat();
   readonly #view = new RecordView();
 
@@ -85,6 +89,8 @@ export class ServedFiles implements Disposable {
     // Memory of its own, which a thread can hand over.
     const bytes = Buffer.allocUnsafeSlow(length);
     const isWhole = readFully(fd, bytes, offset);
+    if (this.#next.file === file && this.#next.offset === offset) readAhead(fd, offset + length, AHEAD_BYTES);
+    this.#next = { file, offset: offset + length };
     this.#refuseChanged(file, fd);
     if (!isWhole) throw this.#changed(file);
     return bytes;
