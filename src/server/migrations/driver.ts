@@ -142,7 +142,10 @@ export class Driver {
     };
     if (hasLazy(migration)) {
       const activity = 'the container runs at the target; its data follows';
-      await this.#hands.update({ ...downtime, phase: 'hydrating', activity });
+      // How much of it is here the target says next; until then nothing is claimed.
+      const here = { local: 0, verified: 0 };
+      const amounts = { files: { ...migration.files, ...here }, bytes: { ...migration.bytes, ...here } };
+      await this.#hands.update({ ...downtime, ...amounts, phase: 'hydrating', activity });
     } else await this.#hands.update({ ...downtime, ...allThere(migration) });
     await this.#ports.migrations.dropBases(targetId, bases);
   }
