@@ -15,6 +15,8 @@ async function installation() {
   const directory = await temporaryDirectory();
   const root = join(directory.path, 'root');
   for (const folder of ['src', 'bin']) await mkdir(join(root, folder), { recursive: true });
+  // Without it Node.js asks the directories above which kind of module this is, and how much it compiles depends on them.
+  await writeFile(join(root, 'package.json'), '{"type":"module"}');
   await writeFile(join(root, 'src/one.ts'), 'const one: number = 1;\nconsole.log(one);\n');
   const launch = async (cache: string): Promise<{ cache: string; said: string }> => {
     const env = {
