@@ -1,8 +1,7 @@
 import fs from 'node:fs';
 import { median, quantile } from './figures.ts';
 import type { LabPair } from './lab-pair.ts';
-import { DATA, LazyVolume, only } from './lazy-volume.ts';
-import { runGroup } from './process-group.ts';
+import { DATA, dropCaches, LazyVolume, only } from './lazy-volume.ts';
 import { makeTree } from './trees.ts';
 import { SOURCE, TARGET, treePath, waysOf } from './ways.ts';
 
@@ -75,21 +74,11 @@ export async function measureReads(pair: LabPair, mib: number, turns: number): P
 
   async function moved(name: string, work: (volume: LazyVolume) => Promise<void>): Promise<void> {
     const volume = new LazyVolume(pair, name);
-    await volume.createIdle();
-    fs.rmdirSync(volume.at(SOURCE));
-    fs.renameSync(place, volume.at(SOURCE));
-    await volume.start();
-    await volume.move();
-    await dropCaches(pair);
+    await volume.moveTree(place);
     await work(volume);
     await volume.untilHere();
     await volume.end(place);
   }
-}
-
-async function dropCaches(pair: LabPair): Promise<void> {
-  await runGroup(['sync'], pair.signal);
-  fs.writeFileSync('/proc/sys/vm/drop_caches', '3');
 }
 
 function inMs(us: readonly number[]): { median: number; p99: number; count: number } {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { debianTree } from '../lab/tree.ts';
 import { median } from './figures.ts';
 import type { LabPair } from './lab-pair.ts';
-import { DATA, LazyVolume, numbers, only } from './lazy-volume.ts';
+import { DATA, dropCaches, LazyVolume, numbers, only } from './lazy-volume.ts';
 import { runGroup, startGroup } from './process-group.ts';
 import { makeTree } from './trees.ts';
 import { SOURCE, TARGET, treePath } from './ways.ts';
@@ -33,12 +33,7 @@ export async function measureUnion(
 
 async function touchLazy(pair: LabPair, place: string): Promise<Touches> {
   const volume = new LazyVolume(pair, 'union');
-  await volume.createIdle();
-  fs.rmdirSync(volume.at(SOURCE));
-  fs.renameSync(place, volume.at(SOURCE));
-  await volume.start();
-  await volume.move();
-  await dropCaches(pair);
+  await volume.moveTree(place);
   const first = await volume.touch('somewhere', String(FIRST_READS), '1', `${DATA}/images/d0/file-0`);
   const firstWrite = only(await volume.touch('write', `${DATA}/images/d0/file-1`));
   await volume.release();
@@ -104,11 +99,6 @@ async function touchUnion(pair: LabPair, place: string): Promise<Touches> {
 
 function command([program = '', ...args]: readonly string[]): readonly [string, ...string[]] {
   return [program, ...args];
-}
-
-async function dropCaches(pair: LabPair): Promise<void> {
-  await runGroup(['sync'], pair.signal);
-  fs.writeFileSync('/proc/sys/vm/drop_caches', '3');
 }
 
 function inSeconds(firstReads: readonly number[], firstWrite: number, scan: number): Touches {

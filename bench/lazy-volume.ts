@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { Migration } from '../src/api/migration.ts';
 import type { LabPair } from './lab-pair.ts';
+import { runGroup } from './process-group.ts';
 import { SOURCE, TARGET } from './ways.ts';
 
 const POLL_MS = 5;
@@ -37,6 +38,16 @@ export class LazyVolume {
   /** The container runs, and does nothing. */
   createIdle(): Promise<void> {
     return this.create(['--no-healthcheck', '--stop-signal', 'SIGKILL'], ['sleep', 'infinity']);
+  }
+
+  /** Idle on the tree at `place`, as this machine sees it; moved, and nothing of it in the page cache. */
+  async moveTree(place: string): Promise<void> {
+    await this.createIdle();
+    fs.rmdirSync(this.at(SOURCE));
+    fs.renameSync(place, this.at(SOURCE));
+    await this.start();
+    await this.move();
+    await dropCaches(this.#pair);
   }
 
   start(): Promise<string> {
@@ -101,6 +112,11 @@ export class LazyVolume {
   async #control(change: { paused?: boolean; bwlimit?: number | null }): Promise<void> {
     await this.#pair.call('PATCH', `/v1/migrations/${this.#id}`, change);
   }
+}
+
+export async function dropCaches(pair: LabPair): Promise<void> {
+  await runGroup(['sync'], pair.signal);
+  fs.writeFileSync('/proc/sys/vm/drop_caches', '3');
 }
 
 export function numbers(text: string): number[] {

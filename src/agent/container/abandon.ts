@@ -33,9 +33,9 @@ export async function abandon(
   await refuse(engine, context);
   const container = await stagedContainer(engine, context, targetOf(context));
   if (container !== null && targetOf(context).lazy.length > 0) await shutDown(engine, container.Id, context);
-  const isWhole = await lazy.isWhole(context);
   await lazy.drop(context);
-  const keptAs = container === null || !isWhole ? null : await decideToKeep(context, container);
+  const isOfUse = container !== null && targetOf(context).whole !== false;
+  const keptAs = isOfUse ? await decideToKeep(context, container) : null;
   if (container === null || keptAs === null) {
     const bases = keepStaged === true ? await setStagedAside(context) : [];
     return { keptAs: null, bases, removed: await clearStaged(engine, context, bases) };

@@ -158,26 +158,19 @@ export class LazyMounts {
     }
   }
 
-  /** Whether all data is here: what isn't, and was dropped, never will be. */
-  async isWhole(context: StepContext): Promise<boolean> {
-    if (targetOf(context).incomplete) return false;
-    const phases = lazyMounts(context).map(async ({ stateDir }) => {
-      return (await hasBegun(stateDir)) && (await volumeStatus(stateDir)).phase === 'finished';
-    });
-    return (await Promise.all(phases)).every((isFinished) => isFinished);
-  }
-
-  /** The container has ended, and is about to be removed or put away: nobody else goes on with data that isn't whole. */
+  /**
+   * The container has ended, and is about to be removed or put away: nobody else goes on with data that isn't whole. Whether it
+   * is, is noted (`whole`): it never will be.
+   */
   async drop(context: StepContext): Promise<void> {
     const mounts = lazyMounts(context);
     for (const stateDir of lazyDirectories(context)) coolHydrator(stateDir);
-    if (mounts.length > 0 && !(await this.isWhole(context))) {
-      await updateTarget(context, () => ({ incomplete: true }));
-      for (const { cover: place } of mounts) uncover(place);
-      await this.#endUsers(context, mounts);
-    }
+    // Written down once: a repeated call finds less of the engine than the first.
+    const whole = targetOf(context).whole ?? !(await Promise.all(mounts.map(isWhole))).includes(false);
+    await updateTarget(context, () => ({ whole }));
+    for (const { cover: place } of mounts) uncover(place);
+    if (!whole) await this.#endUsers(context, mounts);
     for (const { stateDir, cover: place } of mounts) {
-      uncover(place);
       await dropVolume(stateDir);
       await restore(place);
     }
@@ -256,6 +249,10 @@ export class LazyMounts {
       });
     }
   }
+}
+
+async function isWhole({ stateDir }: LazyMount): Promise<boolean> {
+  return (await hasBegun(stateDir)) && (await volumeStatus(stateDir)).phase === 'finished';
 }
 
 function isMidway({ bytesFetched, bytesMissing }: LazyStatus): boolean {

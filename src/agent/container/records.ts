@@ -21,7 +21,7 @@ export const emptyTarget: Target = {
   usedBases: [],
   gate: [],
   lazy: [],
-  incomplete: false,
+  whole: null,
   held: false,
   keptAs: null,
   mountPaths: [],

@@ -3,7 +3,7 @@ import { answerEvent, type ContentEvent, isOpening, parseEvents, readEvents } fr
 import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
-import { demandOf } from './demand.ts';
+import { demandOf, WHOLE_AT_OPEN_BYTES } from './demand.ts';
 import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
@@ -78,7 +78,8 @@ class EventThread {
   #handle({ event, file }: Noted): void {
     const table = this.#table;
     // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
-    const hasOtherNames = file >= 0 && isOpening(event) && !table.isHere(file) && this.#names.areMore(file, event.fd);
+    const mayBeLetOpen = file >= 0 && isOpening(event) && !table.isHere(file) && table.size(file) > WHOLE_AT_OPEN_BYTES;
+    const hasOtherNames = mayBeLetOpen && this.#names.areMore(file, event.fd);
     const isAllowed = file >= 0 && (table.isDone(file) || this.#isHere(event, file, hasOtherNames));
     if (file >= 0 && !isAllowed) {
       this.#port.postMessage({ event, file, hasOtherNames } satisfies Miss);

@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { askHydrator } from './control.ts';
 import { endHolder } from './holders.ts';
-import { coolHydrator, logPath, startHydrator } from './hydrator-process.ts';
+import { logPath, startHydrator } from './hydrator-process.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
 import { probe } from './probe.ts';
@@ -148,7 +148,6 @@ export async function forgetVolume(stateDir: string): Promise<void> {
  * uses and nobody will: it is about to be removed.
  */
 export async function dropVolume(stateDir: string): Promise<void> {
-  coolHydrator(stateDir);
   const record = await readRecord(stateDir);
   if (record?.hydrator) endHolder(record.hydrator);
   for (const holder of record?.holders ?? []) endHolder(holder);

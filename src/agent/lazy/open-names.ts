@@ -4,7 +4,8 @@ import { Stat } from '../../linux/stat.ts';
 /**
  * The names by which files were opened before they were whole. A file that has lost all its names loses its marks as soon
  * as any of them is let go of (dentry_unlink_inode in fs/dcache.c). The hydrator holds on to each (`WriteFiles`), until it is killed:
- * so a file is not let be open by a second name before it is whole.
+ * so a file is not let be open by a second name before it is whole. To be asked of large files only: a million small ones, which
+ * are whole before they are open anyhow, would not fit into the thread's memory.
  */
 export class OpenNames {
   /** file → its first name, as a number. */

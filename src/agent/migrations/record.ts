@@ -64,10 +64,13 @@ export const TargetState = z.object({
     .array(z.object({ index: z.int(), suspect: z.boolean(), takenAway: z.boolean().default(false) }))
     .default([])
     .describe('Mounts whose content follows: written before anything is done about it, gone when all is here.'),
-  incomplete: z
+  whole: z
     .boolean()
-    .default(false)
-    .describe('What was missing will never come: the copy is of no use to anybody.'),
+    .nullable()
+    .default(null)
+    .describe(
+      'On the way back: whether all data is here; what is missing then will never come, and the copy is of no use. Null: not decided.',
+    ),
   held: z.boolean().default(false).describe('The gate was closed at boot: only the server’s word opens it.'),
   keptAs: z.string().nullable().default(null).describe('Name of the copy that was fenced off here.'),
   mountPaths: z.array(z.object({ index: z.int(), path: z.string() })).describe('Where each data mount is here.'),

@@ -29,7 +29,7 @@ const postgres = `export PATH=$(echo /usr/lib/postgresql/*/bin):$PATH PGDATA=/va
 as() { setpriv --reuid=postgres --regid=postgres --clear-groups -- "$@"; }
 start() {
   setpriv --reuid=postgres --regid=postgres --clear-groups -- \\
-    postgres -k /tmp -c listen_addresses= -c autovacuum=off -c shared_buffers=8MB >/tmp/log 2>&1 & server=$!
+    postgres -k /tmp -c listen_addresses= -c autovacuum=off -c shared_buffers=8MB -c dynamic_shared_memory_type=mmap >/tmp/log 2>&1 & server=$!
   ${awaitServer("psql -c 'select 1'")}
 }
 digest() {

@@ -41,7 +41,7 @@ function staged(mounts: DataMount[]): MigrationRecord {
       ...{ permit: 'unused', containerId: 'c', restartPolicy: null, createdVolumes: [], createdNetworks: [] },
       ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], gate: [], held: false, keptAs: null },
       lazy: [],
-      incomplete: false,
+      whole: null,
       mountPaths: mounts.map(({ index, name }) => ({ index, path: `/target/${name}` })),
     },
   };

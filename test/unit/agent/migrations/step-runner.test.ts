@@ -236,7 +236,7 @@ const frozen = {
 const target: NonNullable<MigrationRecord['target']> = {
   ...{ permit: 'unused', containerId: null, restartPolicy: null, createdVolumes: [], createdNetworks: [] },
   ...{ createdPaths: [], adoptedPaths: [], loadedImages: [], usedBases: [], mountPaths: [] },
-  ...{ gate: [], held: false, keptAs: null, bases: [], lazy: [], incomplete: false },
+  ...{ gate: [], held: false, keptAs: null, bases: [], lazy: [], whole: null },
 };
 
 test.each<[string, Partial<MigrationRecord>]>([
