@@ -28,6 +28,7 @@ import { shutDown } from './shut-down.ts';
 import { endTakenAway, isTakenAway } from './taken-away.ts';
 
 const LOOK_MS = 500;
+const SHORTEST_LOOK_MS = 50;
 /** After a boot: Docker may still be clearing up after its own attempt, or something else has the port for a moment. */
 const START_AGAIN_MS = 2_000;
 /** Where a test may strike in the middle of the copy. */
@@ -124,6 +125,7 @@ export class LazyMounts {
     let isOwed = await this.#wake(context);
     let triedAt = performance.now();
     let statuses: LazyStatus[];
+    const eta = new Eta();
     for (;;) {
       if (await isTakenAway(this.#engine, context)) throw await endTakenAway(this.#engine, context, mounts);
       await this.#protectAll(context, mounts);
@@ -135,7 +137,8 @@ export class LazyMounts {
       tell(context, mounts, statuses);
       if (statuses.every(({ phase }) => phase === 'finished')) break;
       if (statuses.some(isMidway)) await reach('target.hydrate.mid');
-      await delay(LOOK_MS, undefined, { signal: context.signal });
+      const missing = statuses.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+      await delay(Math.min(eta.next(missing), LOOK_MS), undefined, { signal: context.signal });
     }
     for (const { stateDir, cover: place } of mounts) {
       await finishVolume(stateDir, context.signal);
@@ -253,6 +256,20 @@ export class LazyMounts {
 
 async function isWhole({ stateDir }: LazyMount): Promise<boolean> {
   return (await hasBegun(stateDir)) && (await volumeStatus(stateDir)).phase === 'finished';
+}
+
+/** When all will be here if it goes on as since the last look. */
+class Eta {
+  #last = { missing: 0, at: performance.now() };
+
+  /** Milliseconds from now. */
+  next(missing: number): number {
+    const at = performance.now();
+    const came = this.#last.missing - missing;
+    const milliseconds = came > 0 ? (missing * (at - this.#last.at)) / came : Number.POSITIVE_INFINITY;
+    this.#last = { missing, at };
+    return missing === 0 ? SHORTEST_LOOK_MS : Math.max(SHORTEST_LOOK_MS, milliseconds);
+  }
 }
 
 function isMidway({ bytesFetched, bytesMissing }: LazyStatus): boolean {

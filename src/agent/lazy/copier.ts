@@ -4,24 +4,38 @@ import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
 import { Pace } from './pace.ts';
+import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
+import { READ_MAX_BYTES } from './wire.ts';
 
-const WINDOW_BYTES = 4 * 1024 * 1024;
+/** What is asked for at once, and in one request: a process whose read comes then waits until that has been received. */
+const ALONE = { bytes: 4 * 1024 * 1024, requestBytes: READ_MAX_BYTES };
+const BESIDE_PROCESSES = { bytes: 256 * 1024, requestBytes: 128 * 1024 };
+/** A process that has just waited will soon wait again. */
+const CALM_MS = 250;
+/** After it was armed, when its container is about to start. */
+const START_MS = 2000;
 const WINDOW_REQUESTS = 32;
+/** Not yet durable: who writes for the first time waits until it is, as much as there is of that file. */
+const MOST_UNSETTLED_BYTES = 128 * 1024 * 1024;
 const BROKEN_PAUSE_MS = 1000;
 
 export type CopierParts = {
   table: FileTable;
-  fetcher: Fetcher;
+  fetcher: Pick<Fetcher, 'nextRun' | 'fetch'>;
   link: SourceLink;
   /** The order in which files are copied. */
   order: Uint32Array;
-  /** How many reads of processes wait for the source right now. */
-  urgent: () => number;
+  settler: Pick<Settler, 'unsettledBytes' | 'nextEnd'>;
+  /** How many wait right now, and when (performance.now()) somebody last waited for what the copier could not foresee. */
+  waits: { readonly waiting: number; readonly waitedAt: number };
   onBroken: (file: number, error: CargoError) => void;
 };
 
-/** Brings everything that nobody has asked for, a few requests at a time, and only one while a process waits. */
+/**
+ * Brings everything that nobody has asked for, a few requests at a time: small ones as long as processes wait now and then,
+ * and only one while any does.
+ */
 export class Copier {
   readonly #o: CopierParts;
   readonly #pace = new Pace();
@@ -29,6 +43,8 @@ export class Copier {
   #resumed = Promise.withResolvers<void>();
   #bytes = 0;
   readonly #running = new Set<Promise<void>>();
+  /** In the time of performance.now(). */
+  #gentleUntil: number | null = null;
   #slotFreed = Promise.withResolvers<void>();
   /** Files that a process reads from front to back come first. */
   readonly #hurried = new Map<number, number>();
@@ -62,44 +78,55 @@ export class Copier {
 
   /** Returns once it has been through all files. */
   async run(): Promise<void> {
+    this.#gentleUntil ??= performance.now() + START_MS;
     for (const file of this.#o.order) {
-      let run = this.#o.table.isHere(file) ? null : this.#o.fetcher.nextRun(file, 0);
-      while (run !== null) {
+      for (let from = 0; this.#nextOf(file, from) !== null; ) {
         await this.#turn();
-        await this.#pace.take((run.end - run.first) * CHUNK_BYTES);
-        const hurried = this.#nextHurried();
-        if (hurried !== null) {
-          this.#begin(hurried.file, hurried.run);
-          continue;
-        }
-        this.#begin(file, run);
-        run = this.#o.fetcher.nextRun(file, run.end);
+        const next = this.#nextHurried() ?? this.#nextOf(file, from);
+        if (next === null) continue;
+        await this.#pace.take((next.run.end - next.run.first) * CHUNK_BYTES);
+        this.#begin(next.file, next.run);
+        if (next.file === file) from = next.run.end;
       }
     }
     await Promise.all(this.#running);
+  }
+
+  get #window(): typeof ALONE {
+    const { waitedAt } = this.#o.waits;
+    const calm = Math.max(waitedAt + CALM_MS, this.#gentleUntil ?? 0);
+    return performance.now() < calm ? BESIDE_PROCESSES : ALONE;
   }
 
   /** Waits until one more request may be made. */
   async #turn(): Promise<void> {
     while (true) {
       const { size } = this.#running;
-      const isFull = this.#bytes >= WINDOW_BYTES || size >= WINDOW_REQUESTS || (this.#o.urgent() > 0 && size > 0);
+      const { waits, settler } = this.#o;
+      const isFull = this.#bytes >= this.#window.bytes || size >= WINDOW_REQUESTS || (waits.waiting > 0 && size > 0);
       if (this.#isPaused) await this.#resumed.promise;
       else if (isFull) await this.#slotFreed.promise;
+      else if (settler.unsettledBytes >= MOST_UNSETTLED_BYTES) await settler.nextEnd;
       else return;
     }
   }
 
   #nextHurried(): { file: number; run: ChunkRange } | null {
     for (const [file, from] of this.#hurried) {
-      const run = this.#o.fetcher.nextRun(file, from);
-      if (run !== null) {
-        this.#hurried.set(file, run.end);
-        return { file, run };
+      const next = this.#nextOf(file, from);
+      if (next !== null) {
+        this.#hurried.set(file, next.run.end);
+        return next;
       }
       this.#hurried.delete(file);
     }
     return null;
+  }
+
+  #nextOf(file: number, from: number): { file: number; run: ChunkRange } | null {
+    if (this.#o.table.isHere(file)) return null;
+    const run = this.#o.fetcher.nextRun(file, from, this.#window.requestBytes / CHUNK_BYTES);
+    return run === null ? null : { file, run };
   }
 
   #begin(file: number, run: ChunkRange): void {

@@ -59,11 +59,13 @@ export class Fetcher {
     await Promise.all(waits);
   }
 
-  /** The first run of chunks at or after `from` that nobody fetches yet, or null. */
-  nextRun(file: number, from: number): ChunkRange | null {
+  /** The first run of so many chunks at most, at or after `from`, that nobody fetches yet, or null. */
+  nextRun(file: number, from: number, most: number): ChunkRange | null {
     const all = this.#o.table.allChunks(file);
     for (let first = this.#nextMissing(file, { first: from, end: all.end }); first < all.end; ) {
-      if (this.#running.get(file)?.has(first) !== true) return { first, end: this.#runEnd(file, first, all.end) };
+      if (this.#running.get(file)?.has(first) !== true) {
+        return { first, end: this.#runEnd(file, first, Math.min(all.end, first + most)) };
+      }
       first = this.#nextMissing(file, { first: first + 1, end: all.end });
     }
     return null;

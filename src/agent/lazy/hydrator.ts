@@ -31,7 +31,6 @@ import { WriteNote } from './write-note.ts';
 
 const HOLDERS = 2;
 const TEND_MS = 1000;
-const SETTLE_FILES = 2000;
 
 export type HydratorOptions = {
   stateDir: string;
@@ -96,7 +95,7 @@ export class Hydrator {
       onSequential: (file, chunk) => this.#copier.hurry(file, chunk),
     });
     const order = copyOrder(list);
-    const copier = new Copier({ table, fetcher, link: bulkLink, order, urgent: () => misses.waiting, onBroken });
+    const copier = new Copier({ table, fetcher, settler, link: bulkLink, order, waits: misses, onBroken });
     [this.#rootFd, this.#list, this.#table, this.#files] = [rootFd, list, table, files];
     [this.#inFlight, this.#settler, this.#fetcher, this.#misses] = [inFlight, settler, fetcher, misses];
     [this.#copier, this.#demandLink, this.#bulkLink] = [copier, demandLink, bulkLink];
@@ -147,7 +146,7 @@ export class Hydrator {
   /** Keeps two holders alive, and makes durable what came, while there is anything to do. */
   async #tend(): Promise<void> {
     while (this.#done < this.#table.count) {
-      await delay(this.#settler.pendingFiles > SETTLE_FILES ? 0 : TEND_MS);
+      await this.#settler.untilEnough(TEND_MS);
       await this.#settler.settleAll().catch((error: unknown) => this.#note(error));
       await this.#tendHolders();
       this.#files.closeDeleted();

@@ -43,6 +43,9 @@ export class Misses {
   readonly #turns = new Turns();
   /** file → where its last miss ended. */
   readonly #lastEnds = new Map<number, number>();
+  /** When (performance.now()) somebody waited last, other than those who read a file from front to back. */
+  waitedAt = Number.NEGATIVE_INFINITY;
+  #waitedFor = -1;
   #waiting = 0;
   #stranded = 0;
   #denied = 0;
@@ -163,7 +166,8 @@ export class Misses {
   /** A few requests at a time, so that another process's small read does not queue behind a whole file. */
   async #fetch(file: number, chunks: ChunkRange, demand: Demand, cgroup: string): Promise<void> {
     const { fetcher, link } = this.#o;
-    if (demand.need === 'range') this.#readAhead(file, chunks);
+    const isForeseen = demand.need === 'range' && this.#readAhead(file, chunks);
+    this.#noteWait(file, isForeseen);
     for (let first = chunks.first; first < chunks.end; first += WINDOW_CHUNKS) {
       const end = Math.min(first + WINDOW_CHUNKS, chunks.end);
       const endTurn = await this.#turns.take(cgroup, (end - first) * CHUNK_BYTES);
@@ -173,12 +177,21 @@ export class Misses {
         endTurn();
       }
     }
+    this.#noteWait(file, isForeseen);
   }
 
-  #readAhead(file: number, chunks: ChunkRange): void {
+  /** Who goes on from front to back was no exception with the first read either. */
+  #noteWait(file: number, isForeseen: boolean): void {
+    if (!isForeseen) [this.waitedAt, this.#waitedFor] = [performance.now(), file];
+    else if (this.#waitedFor === file) this.waitedAt = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Whether these follow what was asked for last. */
+  #readAhead(file: number, chunks: ChunkRange): boolean {
     const isNext = this.#lastEnds.get(file) === chunks.first;
     this.#lastEnds.set(file, chunks.end);
     if (isNext) this.#o.onSequential(file, chunks.end);
+    return isNext;
   }
 }
 

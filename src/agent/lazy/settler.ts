@@ -6,7 +6,7 @@ import { openHandle } from '../../linux/file-handle.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { close, O_PATH } from '../../linux/open.ts';
 import { syncFilesystemInBackground } from '../../linux/sync.ts';
-import type { ChunkRange } from './chunks.ts';
+import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import type { FileTable } from './file-table.ts';
 import type { FileChunks, Journal } from './journal.ts';
 import type { PlaceholderList } from './placeholders.ts';
@@ -16,6 +16,8 @@ const syncDataOf = promisify(fdatasync);
 /** Fewer files than this are synced one by one, which leaves the rest of the file system alone. */
 const FEW_FILES = 16;
 const UNMARKS_A_TURN = 100;
+/** Worth a run: whoever writes to a file for the first time waits for all of it that is here to be durable. */
+const ENOUGH = { bytes: 32 * 1024 * 1024, files: 2000 };
 
 export type SettlerParts = {
   group: number;
@@ -33,7 +35,9 @@ export type SettlerParts = {
  */
 export class Settler {
   readonly #o: SettlerParts;
-  #pending = new Map<number, ChunkRange[]>();
+  readonly #pending = new Map<number, ChunkRange[]>();
+  #enough = Promise.withResolvers<void>();
+  #end = Promise.withResolvers<void>();
   readonly #isUnmarked: Uint8Array;
   /** What is being made durable: file → end of the run that includes it. */
   readonly #running = new Map<number, Promise<void>>();
@@ -43,12 +47,31 @@ export class Settler {
     this.#isUnmarked = new Uint8Array(parts.table.count);
   }
 
-  get pendingFiles(): number {
-    return this.#pending.size;
+  /** Of what is here and not durable. */
+  unsettledBytes = 0;
+
+  /** Resolves at the end of the next run, of whatever files. */
+  get nextEnd(): Promise<void> {
+    return this.#end.promise;
+  }
+
+  /** Returns when there is enough for a run, or after `limitMs`. */
+  async untilEnough(limitMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, limitMs);
+    await Promise.race([promise, this.#enough.promise]);
+    clearTimeout(timer);
   }
 
   /** These chunks are here now and want to be durable some day. */
   add(file: number, chunks: ChunkRange): void {
+    this.unsettledBytes += (chunks.end - chunks.first) * CHUNK_BYTES;
+    this.#addPending(file, chunks);
+    const { size } = this.#pending;
+    if (size > ENOUGH.files || (size <= FEW_FILES && this.unsettledBytes >= ENOUGH.bytes)) this.#enough.resolve();
+  }
+
+  #addPending(file: number, chunks: ChunkRange): void {
     const known = this.#pending.get(file);
     if (known === undefined) this.#pending.set(file, [chunks]);
     else known.push(chunks);
@@ -80,17 +103,21 @@ export class Settler {
       this.#pending.delete(file);
       this.#running.set(file, run);
     }
+    this.#enough = Promise.withResolvers();
     await run;
   }
 
   async #run(batch: Map<number, ChunkRange[]>): Promise<void> {
     try {
       await this.#settle(batch);
+      for (const ranges of batch.values()) this.unsettledBytes -= bytesOf(ranges);
     } catch (error) {
-      for (const [file, chunks] of batch) for (const range of chunks) this.add(file, range);
+      for (const [file, ranges] of batch) for (const chunks of ranges) this.#addPending(file, chunks);
       throw error;
     } finally {
       for (const file of batch.keys()) this.#running.delete(file);
+      this.#end.resolve();
+      this.#end = Promise.withResolvers();
     }
   }
 
@@ -132,4 +159,8 @@ export class Settler {
     }
     onDone(files.length);
   }
+}
+
+function bytesOf(ranges: readonly ChunkRange[]): number {
+  return ranges.reduce((sum, { first, end }) => sum + (end - first) * CHUNK_BYTES, 0);
 }
