@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, readlinkSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readlinkSync, readSync } from 'node:fs';
 import { basename } from 'node:path';
 import { isErrno } from './libc.ts';
 
@@ -20,6 +20,20 @@ export function readBlockedCall(tid: number): BlockedCall | 'running' | null {
   if (text === 'running') return 'running';
   const [number = -1, ...rest] = text.split(' ').map(Number);
   return { number, args: rest.slice(0, 6), stack: rest[6] ?? 0 };
+}
+
+/** What lies there in the memory of a thread's process (/proc/<tid>/mem); null where that, or all of it, can't be read. */
+export function readMemory(tid: number, address: number, length: number): Buffer | null {
+  let fd = -1;
+  try {
+    fd = openSync(`/proc/${tid}/mem`, 'r');
+    const bytes = Buffer.alloc(length);
+    return readSync(fd, bytes, 0, length, address) === length ? bytes : null;
+  } catch {
+    return null;
+  } finally {
+    if (fd >= 0) closeSync(fd);
+  }
 }
 
 /** Whether there is such a thread; 0 stands for one that can't be seen from here. */

@@ -1,6 +1,6 @@
 import { type BlockedCall, programNames, readBlockedCall } from '../../linux/blocked-call.ts';
 import { type ContentEvent, isOpening } from '../../linux/fanotify.ts';
-import { calls, IO_SUBMIT, isKnownAbi, readCalls, writeCalls } from './calls.ts';
+import { calls, IO_SUBMIT, isKnownAbi, readCalls, submitsReadsOnly, writeCalls } from './calls.ts';
 
 /**
  * What must be here before an event may be answered: nothing (an open that touches no content), the bytes of the event,
@@ -40,7 +40,7 @@ const archivers = new Set(
 /** Calls that raise PRE_ACCESS for the bytes they touch and for no others. */
 const dataCalls = new Map<number, Demand>([
   ...readCalls.map((number) => [number, reads] as const),
-  ...[...writeCalls, IO_SUBMIT].map((number) => [number, writes] as const),
+  ...writeCalls.map((number) => [number, writes] as const),
 ]);
 
 /**
@@ -68,6 +68,7 @@ function ofAccess({ number, args }: BlockedCall, event: ContentEvent): Demand {
   // A private mapping never writes to the file; a shared one does so without any further event.
   if (number === calls.mmap) return ((args[3] ?? MAP_SHARED) & MAP_SHARED) === 0 ? whole : safestDemand;
   if (event.length === 0) return safestDemand;
+  if (number === IO_SUBMIT) return submitsReadsOnly(event.tid, args) ? reads : writes;
   if (number === calls.fallocate) return ((args[1] ?? -1) & ~FALLOC_IN_PLACE) === 0 ? writes : safestDemand;
   return dataCalls.get(number) ?? safestDemand;
 }

@@ -21,7 +21,9 @@ import type { WriteFiles } from './write-files.ts';
 const FALLS_ASLEEP_TRIES = 1000;
 const RETRY_MS = 1000;
 const PATIENCE_CHECK_MS = 100;
-const WINDOW_CHUNKS = (2 * READ_MAX_BYTES) / CHUNK_BYTES;
+const WINDOW_CHUNKS = READ_MAX_BYTES / CHUNK_BYTES;
+/** Of one access under way at once: the source is at the next while one is written here. */
+const WINDOWS = 4;
 
 export type MissesParts = {
   group: number;
@@ -168,15 +170,17 @@ export class Misses {
     const { fetcher, link } = this.#o;
     const isForeseen = demand.need === 'range' && this.#readAhead(file, chunks);
     this.#noteWait(file, isForeseen);
+    const windows: Promise<void>[] = [];
     for (let first = chunks.first; first < chunks.end; first += WINDOW_CHUNKS) {
       const end = Math.min(first + WINDOW_CHUNKS, chunks.end);
       const endTurn = await this.#turns.take(cgroup, (end - first) * CHUNK_BYTES);
-      try {
-        await fetcher.fetch(file, { first, end }, link);
-      } finally {
-        endTurn();
-      }
+      const window = fetcher.fetch(file, { first, end }, link).finally(endTurn);
+      // Of several that fail the first one is told.
+      window.catch(() => {});
+      windows.push(window);
+      if (windows.length >= WINDOWS) await windows.shift();
     }
+    await Promise.all(windows);
     this.#noteWait(file, isForeseen);
   }
 
