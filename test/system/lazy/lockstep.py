@@ -3,7 +3,7 @@
 usage: lockstep.py LAZY PLAIN   reads one JSON array of operations a line, and answers with an array of the differences
        lockstep.py noise LAZY   reads pieces of all files, again and again, until its standard input ends
 Operations are integers that mean something together with the state of the plain copy: op = [what, file, other, a, b]."""
-import ctypes, hashlib, json, mmap, os, random, select, stat, struct, sys, time
+import ctypes, errno, hashlib, json, mmap, os, random, select, stat, struct, sys, time
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.mmap.restype = libc.mremap.restype = ctypes.c_void_p
@@ -113,7 +113,13 @@ def read_vector(s, i, o, a, b):
 def read_direct(s, i, o, a, b):
     with Opened(os.open(s.path(i), os.O_RDONLY | os.O_DIRECT)) as fd:
         s.page[:] = bytes(len(s.page))
-        got = os.preadv(fd, [memoryview(s.page)[:PAGE * (1 + b % 32)]], where(a, size_of(fd)) // PAGE * PAGE)
+        read = lambda: os.preadv(fd, [memoryview(s.page)[:PAGE * (1 + b % 32)]], where(a, size_of(fd)) // PAGE * PAGE)
+        try: got = read()
+        except OSError as error:
+            if error.errno != errno.EIO: raise
+            # XFS knows no better where a page was mapped and written to meanwhile ("Direct I/O collision", fs/iomap/direct-io.c).
+            os.fsync(fd)
+            got = read()
         return digest(s.page[:got])
 @op(2)
 def keep(s, i, o, a, b):
