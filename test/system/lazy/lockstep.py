@@ -113,13 +113,12 @@ def read_vector(s, i, o, a, b):
 def read_direct(s, i, o, a, b):
     with Opened(os.open(s.path(i), os.O_RDONLY | os.O_DIRECT)) as fd:
         s.page[:] = bytes(len(s.page))
-        read = lambda: os.preadv(fd, [memoryview(s.page)[:PAGE * (1 + b % 32)]], where(a, size_of(fd)) // PAGE * PAGE)
-        try: got = read()
+        span, start = memoryview(s.page)[:PAGE * (1 + b % 32)], where(a, size_of(fd)) // PAGE * PAGE
+        try: got = os.preadv(fd, [span], start)
         except OSError as error:
             if error.errno != errno.EIO: raise
-            # XFS knows no better where a page was mapped and written to meanwhile ("Direct I/O collision", fs/iomap/direct-io.c).
-            os.fsync(fd)
-            got = read()
+            # XFS knows no better beside pages that were mapped and written to ("Direct I/O collision", fs/iomap/direct-io.c).
+            with s.opened(i) as cached: got = os.preadv(cached, [span], start)
         return digest(s.page[:got])
 @op(2)
 def keep(s, i, o, a, b):
