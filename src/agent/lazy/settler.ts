@@ -17,7 +17,7 @@ const syncDataOf = promisify(fdatasync);
 const FEW_FILES = 16;
 const UNMARKS_A_TURN = 100;
 /** Worth a run: whoever writes to a file for the first time waits for all of it that is here to be durable. */
-const ENOUGH = { bytes: 32 * 1024 * 1024, files: 2000 };
+const ENOUGH = { bytesOfFew: 32 * 1024 * 1024, bytes: 96 * 1024 * 1024, files: 2000 };
 
 export type SettlerParts = {
   group: number;
@@ -68,7 +68,8 @@ export class Settler {
     this.unsettledBytes += (chunks.end - chunks.first) * CHUNK_BYTES;
     this.#addPending(file, chunks);
     const { size } = this.#pending;
-    if (size > ENOUGH.files || (size <= FEW_FILES && this.unsettledBytes >= ENOUGH.bytes)) this.#enough.resolve();
+    const isEnough = this.unsettledBytes >= (size <= FEW_FILES ? ENOUGH.bytesOfFew : ENOUGH.bytes);
+    if (size > ENOUGH.files || isEnough) this.#enough.resolve();
   }
 
   #addPending(file: number, chunks: ChunkRange): void {
