@@ -81,7 +81,7 @@ async function demo(keep: boolean, signal: AbortSignal): Promise<number> {
 
 type Moved = { migration: Span; downtimeMs: number | null; stillToCome: number; rowsMeanwhile: number };
 
-/** In the spelling of 2015. The data travels slowly on purpose until the client is served at the target, so that it can be seen. */
+/** In the spelling of 2015. Once it runs at the target, the data travels slowly on purpose until the client was served, so that it can be seen. */
 async function moveDatabase(lab: Lab, writer: Writer, target: string, signal: AbortSignal): Promise<Moved> {
   const cargoctl = (...args: string[]) =>
     run('cargoctl', args, { env: lab.env, limitMs: MIGRATION_LIMIT_MS, signal, show: true });

@@ -163,7 +163,7 @@ export class LazyMounts {
 
   /**
    * The container has ended, and is about to be removed or put away: nobody else goes on with data that isn't whole. Whether it
-   * is, is noted (`whole`): it never will be.
+   * is, is noted (`whole`): what is missing will never come.
    */
   async drop(context: StepContext): Promise<void> {
     const mounts = lazyMounts(context);

@@ -23,9 +23,9 @@ export type SettlerParts = {
   group: number;
   mountFd: number;
   table: FileTable;
-  list: PlaceholderList;
-  journal: Journal;
-  files: WriteFiles;
+  list: Pick<PlaceholderList, 'at'>;
+  journal: Pick<Journal, 'addDurable'>;
+  files: Pick<WriteFiles, 'use' | 'close'>;
   onDone: (files: number) => void;
 };
 
@@ -41,26 +41,26 @@ export class Settler {
   readonly #isUnmarked: Uint8Array;
   /** What is being made durable: file → end of the run that includes it. */
   readonly #running = new Map<number, Promise<void>>();
+  /** Of what is here and not durable. */
+  unsettledBytes = 0;
 
   constructor(parts: SettlerParts) {
     this.#o = parts;
     this.#isUnmarked = new Uint8Array(parts.table.count);
   }
 
-  /** Of what is here and not durable. */
-  unsettledBytes = 0;
-
   /** Resolves at the end of the next run, of whatever files. */
   get nextEnd(): Promise<void> {
     return this.#end.promise;
   }
 
-  /** Returns when there is enough for a run, or after `limitMs`. */
+  /** Returns when there is enough for a run, or after `limitMs`. For one caller: the next waits for what comes after. */
   async untilEnough(limitMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, limitMs);
     await Promise.race([promise, this.#enough.promise]);
     clearTimeout(timer);
+    this.#enough = Promise.withResolvers();
   }
 
   /** These chunks are here now and want to be durable some day. */
@@ -104,7 +104,6 @@ export class Settler {
       this.#pending.delete(file);
       this.#running.set(file, run);
     }
-    this.#enough = Promise.withResolvers();
     await run;
   }
 
