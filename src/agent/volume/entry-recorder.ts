@@ -40,9 +40,29 @@ export function isRacy(stat: Stat): boolean {
   return stat.ctimeSeconds * 1000 + stat.ctimeNanoseconds / 1e6 >= Date.now() - RACY_MS;
 }
 
+/** The newest of many times, to the nanosecond, without an object for each. */
+class Newest {
+  #seconds = 0;
+  #nanoseconds = 0;
+
+  note(seconds: number, nanoseconds: number): void {
+    if (seconds < this.#seconds || (seconds === this.#seconds && nanoseconds <= this.#nanoseconds)) return;
+    this.#seconds = seconds;
+    this.#nanoseconds = nanoseconds;
+  }
+
+  get ns(): bigint {
+    return BigInt(this.#seconds) * 1_000_000_000n + BigInt(this.#nanoseconds);
+  }
+}
+
 /** Looks at inodes one by one, and appends what it sees to a tree file. */
 export class EntryRecorder {
-  readonly size: TreeSize = { files: 0, bytes: 0, changedAtMs: 0, modifiedAtMs: 0 };
+  /** As in `TreeSize`. */
+  files = 0;
+  #bytes = 0;
+  readonly #changedAt = new Newest();
+  readonly #modifiedAt = new Newest();
   readonly #o: ScanOptions;
   readonly #stat = new Stat();
   readonly #target = Buffer.alloc(PATH_MAX);
@@ -50,6 +70,11 @@ export class EntryRecorder {
 
   constructor(options: ScanOptions) {
     this.#o = options;
+  }
+
+  get size(): TreeSize {
+    const [changedAtNs, modifiedAtNs] = [this.#changedAt.ns, this.#modifiedAt.ns];
+    return { files: this.files, bytes: this.#bytes, changedAtNs, modifiedAtNs };
   }
 
   /** The root itself, first of all. Returns the offset of its record, as `ROOT` says. */
@@ -81,7 +106,7 @@ export class EntryRecorder {
       if (slot >= 0) return this.#recordAgain(index.offsetAt(slot), { type, flags: LINK, name, target }, directories);
       const offset = appendRecord(file, { type, flags: isRacy(stat) ? RACY : 0, name, target }, stat);
       index.add(stat.inodeLow, stat.inodeHigh, offset);
-      if (type === FILE) this.size.bytes += stat.blocks * 512;
+      if (type === FILE) this.#bytes += stat.blocks * 512;
       return true;
     } catch (error) {
       this.passOver(error, directories.show(local));
@@ -105,8 +130,8 @@ export class EntryRecorder {
 
   #noteChange(): void {
     const { ctimeSeconds, ctimeNanoseconds, mtimeSeconds, mtimeNanoseconds } = this.#stat;
-    this.size.changedAtMs = Math.max(this.size.changedAtMs, ctimeSeconds * 1000 + ctimeNanoseconds / 1e6);
-    this.size.modifiedAtMs = Math.max(this.size.modifiedAtMs, mtimeSeconds * 1000 + mtimeNanoseconds / 1e6);
+    this.#changedAt.note(ctimeSeconds, ctimeNanoseconds);
+    this.#modifiedAt.note(mtimeSeconds, mtimeNanoseconds);
   }
 
   #refuseMount(directories: DirectoryStack, local: CString): void {

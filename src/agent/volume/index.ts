@@ -112,7 +112,7 @@ export async function verifyAtTarget({ socket, keys, root, stateDir, signal }: V
 /** Entries (the root not counted) and allocated bytes of regular files, hard links counted once. */
 export async function measureTree(root: TreeRoot, signal: AbortSignal): Promise<TreeSize> {
   const job = { kind: 'measure', root } as const;
-  return resultOf<TreeSize>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtMs');
+  return resultOf<TreeSize>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtNs');
 }
 
 /**
@@ -126,8 +126,8 @@ export async function hasChangedSinceCopy(
 ): Promise<boolean> {
   const copiedAt = new StateFile(stateDir, 'target.json', TargetState).writtenAt();
   if (copiedAt === null) return true;
-  const { changedAtMs, modifiedAtMs } = await measureTree(root, signal);
-  return (isLazy ? modifiedAtMs : changedAtMs) > Number(copiedAt) / 1e6;
+  const { changedAtNs, modifiedAtNs } = await measureTree(root, signal);
+  return (isLazy ? modifiedAtNs : changedAtNs) > copiedAt;
 }
 
 /** Each kind of job answers with its own kind of result, known by one of its fields. */

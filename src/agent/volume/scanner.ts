@@ -56,7 +56,7 @@ class Scanner {
     const isOnlyFile = directories.depth === 0 && root.only !== null;
     const count = isOnlyFile ? this.#scanOnlyFile(directories) : this.#scanEntries(directories);
     this.#view.moveTo(file, block).setEntryCount(count);
-    this.#recorder.size.files += count;
+    this.#recorder.files += count;
     return new BlockCursor(file, directory);
   }
 

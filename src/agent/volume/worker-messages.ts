@@ -4,8 +4,8 @@ import type { FrameHeader } from './frames.ts';
 export type TreeRoot = { path: string; isFile: boolean };
 export type RoundStats = { files: number; deleted: number; bytes: number; totalFiles: number; totalBytes: number };
 export type RoundProgress = { filesDone: number; filesTotal: number; bytesDone: number; bytesTotal: number };
-/** `changedAtMs`: the newest ctime of the root and all entries, `modifiedAtMs` the newest mtime, ms since the epoch. */
-export type TreeSize = { files: number; bytes: number; changedAtMs: number; modifiedAtMs: number };
+/** `changedAtNs`: the newest ctime of the root and all entries, `modifiedAtNs` the newest mtime, ns since the epoch. */
+export type TreeSize = { files: number; bytes: number; changedAtNs: bigint; modifiedAtNs: bigint };
 /**
  * `files` and `bytes` were compared and are the same; `changed` entries are not what was sent because somebody at the
  * target has changed them since; `differences` are not what was sent although nobody has. `differing`: paths of the first.

@@ -1,7 +1,14 @@
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { measureTree, type RoundProgress, receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
+import {
+  hasChangedSinceCopy,
+  measureTree,
+  type RoundProgress,
+  receiveRound,
+  sendRound,
+} from '../../../src/agent/volume/index.ts';
 import { socketPair, TreePair } from './rounds.ts';
 
 const signal = (): AbortSignal => AbortSignal.timeout(60_000);
@@ -21,6 +28,25 @@ test('a tree is measured in entries and allocated bytes, hard links once, holes 
 test('what is no directory is told with its path', async () => {
   const root = { path: '/var/tmp/there/is/nothing', isFile: false };
   await expect(measureTree(root, signal())).rejects.toThrow(/\/var\/tmp\/there\/is\/nothing is not a directory/);
+});
+
+test('a change in the very moment at which the copy was noted is the copy itself; a nanosecond later it is not', async () => {
+  using pair = new TreePair();
+  const stateDir = join(pair.directory, 't');
+  fs.mkdirSync(stateDir);
+  fs.writeFileSync(join(stateDir, 'target.json'), '{}');
+  fs.writeFileSync(join(pair.target, 'file'), 'copied');
+  const hasChanged = (copiedAt: string, changedAt: string): Promise<boolean> => {
+    execFileSync('touch', ['-d', `@${copiedAt}`, join(stateDir, 'target.json')]);
+    execFileSync('touch', ['-d', `@${changedAt}`, pair.target, join(pair.target, 'file')]);
+    return hasChangedSinceCopy({ path: pair.target, isFile: false }, { stateDir, isLazy: true }, signal());
+  };
+  // Numbers that are no whole milliseconds are apart by 244 ns in this century: the first is rounded up in one unit, down in another.
+  for (const nanosecond of [440_792_936, 123_456_001]) {
+    const moment = `1795429874.${nanosecond}`;
+    expect(await hasChanged(moment, moment), moment).toBe(false);
+    expect(await hasChanged(moment, `1795429874.${nanosecond + 1}`), `just after ${moment}`).toBe(true);
+  }
 });
 
 test('both sides report the same way to the end', async () => {
