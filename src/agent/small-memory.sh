@@ -2,7 +2,8 @@
 # the programs whose code every process and thread of theirs loads. Sets $flags for Node.js.
 #
 # Node.js strips the types from its sources with a WebAssembly module that each thread loads for itself, 20 MB each time,
-# unless it finds what it made before in a cache. Whoever could write there would have root run their code, so that
+# unless it finds what it made before in a cache. Threads that come and go with that module also crash V8, once in some
+# hundred (Node.js 24.21, v8::internal::Runtime_TierUpWasmToJSWrapper): with the cache none loads it. Whoever could write there would have root run their code, so that
 # directory must be of this user or root with all that is in it, and no one else may change it or what it lies in.
 
 # Nurseries of 1 MiB: most of what larger ones hold between two collections is garbage.
@@ -49,7 +50,7 @@ if [ -n "$cache" ]; then
   if ! { holds_only_ours "$cache" && lies_safely "$cache"; }; then
     # Anybody may ask for --help; only root's processes stay.
     [ "$(id -u)" != 0 ] ||
-      echo "$name: goes without a cache of compiled code and takes more memory: $cache can't be made, or others may change it" >&2
+      echo "$name: goes without a cache of compiled code and takes more memory, and may crash and be restarted: $cache can't be made, or others may change it" >&2
   else
     stamp=$cache/$name-$(printf %s "$root" | cksum | cut -d ' ' -f 1)
     is_filled "$stamp" || (umask 077 && fill "$stamp") 2>/dev/null || true

@@ -7,7 +7,7 @@ import { besidesHoles } from './besides-holes.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import { type FileTable, sinceStamp } from './file-table.ts';
 import type { Journal } from './journal.ts';
-import { metadataOf, putBack } from './kept-metadata.ts';
+import { isStillAt, type KeptMetadata, metadataOf, putBack } from './kept-metadata.ts';
 import type { PlaceholderList } from './placeholders.ts';
 import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
@@ -132,11 +132,11 @@ export class Fetcher {
   /** Without a trace in the metadata; false if a process was let write since `stamp`. */
   #write(file: number, fd: number, bytes: Buffer, offset: number, stamp: number): boolean {
     const { note, table } = this.#o;
+    const parts = besidesHoles(fd, bytes, offset);
     if (!table.beginWrite(file, stamp)) return false;
-    const kept = metadataOf(fd);
-    note.begin(file, kept);
+    const kept = this.#noted(file, fd);
     try {
-      for (const part of besidesHoles(fd, bytes, offset)) {
+      for (const part of parts) {
         for (let done = 0; done < part.length; ) {
           const at = part.offset - offset + done;
           done += writeSync(fd, bytes, at, part.length - done, part.offset + done);
@@ -148,6 +148,14 @@ export class Fetcher {
       table.endWrite();
     }
     return true;
+  }
+
+  /** What is to be put back after a write that follows at once: a time that is set in between is lost, so it is looked at last. */
+  #noted(file: number, fd: number): KeptMetadata {
+    for (let kept = metadataOf(fd); ; kept = metadataOf(fd)) {
+      this.#o.note.begin(file, kept);
+      if (isStillAt(fd, kept)) return kept;
+    }
   }
 
   /** What an earlier hydrator, killed in the middle of a write, had no time to put back. */

@@ -24,6 +24,12 @@ export function metadataOf(fd: number): KeptMetadata {
   return { since: Date.now(), mtimeSeconds, mtimeNanoseconds, capability };
 }
 
+/** Whether nobody has moved the modification time since. */
+export function isStillAt(fd: number, kept: KeptMetadata): boolean {
+  const { mtimeSeconds, mtimeNanoseconds } = stat.readFd(fd);
+  return mtimeSeconds === kept.mtimeSeconds && mtimeNanoseconds === kept.mtimeNanoseconds;
+}
+
 /**
  * Puts it back after our write, which was over at `until` (Date.now()); the modification time only if it is of that span: any
  * other was set by a process meanwhile.

@@ -8,7 +8,7 @@ import type { InodeIndex } from './inode-index.ts';
 import type { OpenRoot } from './open-root.ts';
 import type { PagedFile } from './paged-file.ts';
 import { appendRecord, BLOCK, LINK, RACY, RecordView } from './record.ts';
-import type { TreeSize } from './worker-messages.ts';
+import type { TreeMeasure } from './worker-messages.ts';
 
 /** Longer than a kernel tick (10 ms at HZ=100), with room for a clock that is slewed. */
 export const RACY_MS = 50;
@@ -58,7 +58,7 @@ class Newest {
 
 /** Looks at inodes one by one, and appends what it sees to a tree file. */
 export class EntryRecorder {
-  /** As in `TreeSize`. */
+  /** As in `TreeMeasure`. */
   files = 0;
   #bytes = 0;
   readonly #changedAt = new Newest();
@@ -72,7 +72,7 @@ export class EntryRecorder {
     this.#o = options;
   }
 
-  get size(): TreeSize {
+  get size(): TreeMeasure {
     const [changedAtNs, modifiedAtNs] = [this.#changedAt.ns, this.#modifiedAt.ns];
     return { files: this.files, bytes: this.#bytes, changedAtNs, modifiedAtNs };
   }

@@ -11,6 +11,7 @@ import type {
   RoundChanges,
   RoundProgress,
   RoundStats,
+  TreeMeasure,
   TreeRoot,
   TreeSize,
   VerifyStats,
@@ -111,8 +112,13 @@ export async function verifyAtTarget({ socket, keys, root, stateDir, signal }: V
 
 /** Entries (the root not counted) and allocated bytes of regular files, hard links counted once. */
 export async function measureTree(root: TreeRoot, signal: AbortSignal): Promise<TreeSize> {
+  const { files, bytes } = await measure(root, signal);
+  return { files, bytes };
+}
+
+async function measure(root: TreeRoot, signal: AbortSignal): Promise<TreeMeasure> {
   const job = { kind: 'measure', root } as const;
-  return resultOf<TreeSize>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtNs');
+  return resultOf<TreeMeasure>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtNs');
 }
 
 /**
@@ -126,7 +132,7 @@ export async function hasChangedSinceCopy(
 ): Promise<boolean> {
   const copiedAt = new StateFile(stateDir, 'target.json', TargetState).writtenAt();
   if (copiedAt === null) return true;
-  const { changedAtNs, modifiedAtNs } = await measureTree(root, signal);
+  const { changedAtNs, modifiedAtNs } = await measure(root, signal);
   return (isLazy ? modifiedAtNs : changedAtNs) > copiedAt;
 }
 

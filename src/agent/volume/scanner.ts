@@ -7,13 +7,13 @@ import { DIRECTORY } from './format.ts';
 import { Listing } from './listing.ts';
 import { ONLY_FILE } from './open-root.ts';
 import { RecordView } from './record.ts';
-import type { TreeSize } from './worker-messages.ts';
+import type { TreeMeasure } from './worker-messages.ts';
 
 /**
  * Writes the tree below a root into an empty tree file, entries without their contents. Every inode is recorded once
  * and further names of it as LINK: also where a live tree shows a moved file twice, so one number is one inode.
  */
-export function scanTree(options: ScanOptions): TreeSize {
+export function scanTree(options: ScanOptions): TreeMeasure {
   return new Scanner(options).run();
 }
 
@@ -28,7 +28,7 @@ class Scanner {
     this.#recorder = new EntryRecorder(options);
   }
 
-  run(): TreeSize {
+  run(): TreeMeasure {
     using directories = new DirectoryStack(this.#o.root.fd);
     const stack = [this.#scanDirectory(directories, this.#recorder.recordRoot())];
     while (stack.length > 0) {

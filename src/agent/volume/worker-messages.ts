@@ -4,14 +4,15 @@ import type { FrameHeader } from './frames.ts';
 export type TreeRoot = { path: string; isFile: boolean };
 export type RoundStats = { files: number; deleted: number; bytes: number; totalFiles: number; totalBytes: number };
 export type RoundProgress = { filesDone: number; filesTotal: number; bytesDone: number; bytesTotal: number };
+export type TreeSize = { files: number; bytes: number };
 /** `changedAtNs`: the newest ctime of the root and all entries, `modifiedAtNs` the newest mtime, ns since the epoch. */
-export type TreeSize = { files: number; bytes: number; changedAtNs: bigint; modifiedAtNs: bigint };
+export type TreeMeasure = TreeSize & { changedAtNs: bigint; modifiedAtNs: bigint };
 /**
  * `files` and `bytes` were compared and are the same; `changed` entries are not what was sent because somebody at the
  * target has changed them since; `differences` are not what was sent although nobody has. `differing`: paths of the first.
  */
 export type VerifyStats = { files: number; bytes: number; changed: number; differences: number; differing: string[] };
-export type JobResult = RoundStats | TreeSize | VerifyStats;
+export type JobResult = RoundStats | TreeMeasure | VerifyStats;
 
 /**
  * All inodes (numbers, lower and upper halves alternating; of other trees too) that may have changed since the round that left
