@@ -106,6 +106,7 @@ export class Fetcher {
     const length = Math.min(chunks.end * CHUNK_BYTES, this.#o.table.size(file)) - offset;
     const bytes = await readVerified(link, this.#o.list.at(file).file, offset, length);
     while (!(await this.#store(file, offset, bytes))) await delay(NO_ROOM_PAUSE_MS);
+    link.giveBack(bytes);
     this.bytes += length;
     this.#o.journal.addHere({ file, chunks });
     this.#o.settler.add(file, chunks);

@@ -10,7 +10,7 @@ import { Stat } from '../../linux/stat.ts';
 import { BlockCursor } from '../volume/block-cursor.ts';
 import { readFully } from '../volume/file-content.ts';
 import { isOutlined } from '../volume/file-sender.ts';
-import { FILE } from '../volume/format.ts';
+import { FILE, HASH_BYTES } from '../volume/format.ts';
 import type { Manifest } from '../volume/manifest.ts';
 import { OpenRoot } from '../volume/open-root.ts';
 import { openManifest } from '../volume/partial-manifest.ts';
@@ -18,6 +18,8 @@ import { LINK, RecordView, STALE } from '../volume/record.ts';
 import { walkDirectories } from '../volume/tree.ts';
 import { openRecorded } from '../volume/tree-entry.ts';
 import { type ByteRange, encodeEntry, type ListedFile } from './entry.ts';
+import { hashOf } from './range-hash.ts';
+import type { RangeRequest } from './wire.ts';
 
 const OPEN_FILES = 64;
 const LIST_BATCH_BYTES = 262_144;
@@ -80,20 +82,29 @@ export class ServedFiles implements Disposable {
     return { file, size, mtimeSeconds, data, path: this.#path(file) };
   }
 
-  /** @throws CargoError SOURCE_FILE_CHANGED, PROTOCOL_ERROR */
-  read(file: number, offset: number, length: number): Buffer {
+  /**
+   * The answer to a request, put into `memory`, of ANSWER_MAX_BYTES.
+   * @throws CargoError SOURCE_FILE_CHANGED, PROTOCOL_ERROR
+   */
+  answer({ file, offset, length }: RangeRequest, memory: ArrayBuffer): Buffer {
+    const answer = Buffer.from(memory, 0, HASH_BYTES + length);
+    const bytes = answer.subarray(HASH_BYTES);
+    this.#read(file, offset, bytes);
+    hashOf(bytes).copy(answer);
+    return answer;
+  }
+
+  #read(file: number, offset: number, bytes: Buffer): void {
+    const { length } = bytes;
     if (file >= this.count) throw new CargoError('PROTOCOL_ERROR', `There is no file ${file} to be read.`);
     const { size } = this.#record(file);
     if (offset + length > size) throw new CargoError('PROTOCOL_ERROR', `${this.#show(file)} is not that long.`);
     const fd = this.#fd(file);
-    // Memory of its own, which a thread can hand over.
-    const bytes = Buffer.allocUnsafeSlow(length);
     const isWhole = readFully(fd, bytes, offset);
     if (this.#next.file === file && this.#next.offset === offset) readAhead(fd, offset + length, AHEAD_BYTES);
     this.#next = { file, offset: offset + length };
     this.#refuseChanged(file, fd);
     if (!isWhole) throw this.#changed(file);
-    return bytes;
   }
 
   [Symbol.dispose](): void {

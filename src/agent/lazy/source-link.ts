@@ -1,15 +1,25 @@
 import type { Duplex } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
-import { HASH_BYTES } from '../volume/format.ts';
+import { BodyMemory } from './body-memory.ts';
 import { decodeEntries, type ListedFile } from './entry.ts';
-import { hashOf } from './range-hash.ts';
-import { type Frame, FrameChannel, type Kind, kinds, parseFailure, type RangeConnection } from './wire.ts';
+import { ANSWER_MAX_BYTES, verifiedBytes } from './range-hash.ts';
+import {
+  encodeRequest,
+  type Frame,
+  FrameChannel,
+  type Kind,
+  kinds,
+  parseFailure,
+  type RangeConnection,
+} from './wire.ts';
 
 const SILENCE_LIMIT_MS = 20_000;
 const PING_MS = 5_000;
 const SHORTEST_PAUSE_MS = 100;
 const LONGEST_PAUSE_MS = 2_000;
+/** As many large answers as are asked for at once. */
+const ANSWERS_KEPT = 4;
 
 type Request = {
   kind: Kind;
@@ -26,6 +36,7 @@ type Request = {
 export class SourceLink {
   readonly #connect: () => Promise<RangeConnection>;
   readonly #requests = new Map<number, Request>();
+  readonly #memory = new BodyMemory(ANSWER_MAX_BYTES, ANSWERS_KEPT);
   /** `isHeard`: the source speaks first; until then nothing is sent. */
   #channel: { socket: Duplex; frames: FrameChannel; isHeard: boolean } | null = null;
   #isConnecting = false;
@@ -41,16 +52,19 @@ export class SourceLink {
     this.#connect = connect;
   }
 
-  /** @throws CargoError SOURCE_FILE_CHANGED and whatever else the source says of this request */
+  /**
+   * The bytes are the caller's, who gives them back once they are of no more use (`giveBack`).
+   * @throws CargoError SOURCE_FILE_CHANGED and whatever else the source says of this request
+   */
   async read(file: number, offset: number, length: number): Promise<Buffer> {
-    const body = Buffer.allocUnsafe(16);
-    body.writeUInt32LE(file, 0);
-    body.writeBigUInt64LE(BigInt(offset), 4);
-    body.writeUInt32LE(length, 12);
-    const answer = await this.#ask({ kind: kinds.read, body });
-    const bytes = answer.subarray(HASH_BYTES);
-    if (bytes.length === length && hashOf(bytes).equals(answer.subarray(0, HASH_BYTES))) return bytes;
+    const answer = await this.#ask({ kind: kinds.read, body: encodeRequest({ file, offset, length }) });
+    const bytes = verifiedBytes(answer, length);
+    if (bytes !== null) return bytes;
     throw new CargoError('CHECKSUM_MISMATCH', 'What the source sent arrived damaged; nothing of it was written.');
+  }
+
+  giveBack(bytes: Buffer): void {
+    this.#memory.give(bytes);
   }
 
   /** Calls back for every file that is left at the source. */
@@ -103,7 +117,7 @@ export class SourceLink {
       socket.destroy();
       return;
     }
-    const channel = { socket, frames: new FrameChannel(connection), isHeard: false };
+    const channel = { socket, frames: new FrameChannel(connection, this.#memory), isHeard: false };
     this.#channel = channel;
     this.#heardAt = performance.now();
     socket.on('data', (piece: Buffer) => {

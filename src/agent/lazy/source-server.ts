@@ -5,11 +5,14 @@ import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
 import { CargoError } from '../../api/cargo-error.ts';
 import { partyOf } from '../net/party.ts';
 import { sendRound } from '../volume/index.ts';
-import { serveRanges } from './range-server.ts';
+import { BodyMemory } from './body-memory.ts';
+import { ANSWER_MAX_BYTES } from './range-hash.ts';
+import { type RangeSource, serveRanges } from './range-server.ts';
 import { ServedFiles } from './served-files.ts';
 import { type Greeting, takeGreeting } from './source-address.ts';
 
 const LONGEST_ROUND_MS = 24 * 3600 * 1000;
+const ANSWERS_KEPT = 8;
 
 export type SourceOptions = {
   /** Root of the tree. */
@@ -29,6 +32,7 @@ export type TlsOptions = { host: string; port: number; key: Buffer; cert: Buffer
 export class SourceServer implements AsyncDisposable {
   readonly #options: SourceOptions;
   readonly #sockets = new Set<Socket>();
+  readonly #memory = new BodyMemory(ANSWER_MAX_BYTES, ANSWERS_KEPT);
   #files: ServedFiles | null = null;
   #server: Server | null = null;
 
@@ -80,16 +84,21 @@ export class SourceServer implements AsyncDisposable {
     socket.setNoDelay(true);
     try {
       const greeting = await takeGreeting(socket);
-      if (greeting.want === 'ranges') await serveRanges({ socket, keys: null }, this.#servedFiles());
+      if (greeting.want === 'ranges') await serveRanges({ socket, keys: null }, this.#ranges());
       else await this.#sendRound(socket, greeting);
     } catch {
       socket.destroy();
     }
   }
 
-  #servedFiles(): ServedFiles {
+  #ranges(): RangeSource {
     this.#files ??= new ServedFiles(this.#options);
-    return this.#files;
+    const files = this.#files;
+    return {
+      answer: (request) => files.answer(request, this.#memory.takeWhole()),
+      giveBack: (answer) => this.#memory.give(answer),
+      entries: (from) => files.entries(from),
+    };
   }
 
   async #sendRound(socket: Socket, { round, final }: Extract<Greeting, { want: 'round' }>): Promise<void> {

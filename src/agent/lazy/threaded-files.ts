@@ -1,16 +1,27 @@
 import { Worker } from 'node:worker_threads';
 import { CargoError, type ErrorBody } from '../../api/cargo-error.ts';
+import { BodyMemory } from './body-memory.ts';
+import { ANSWER_MAX_BYTES } from './range-hash.ts';
 import type { RangeSource } from './range-server.ts';
 import type { ServedTree } from './served-files.ts';
+import type { RangeRequest } from './wire.ts';
 
-/** `read`: this range; null: entries from file number `from` on. */
-export type FilesQuestion = {
-  id: number;
-  read: { file: number; offset: number; length: number } | null;
-  from: number;
-};
+/** Of two connections. */
+const ANSWERS_KEPT = 8;
+
+/**
+ * `read`: the answer for this range; null: entries from file number `from` on. `memory` is handed over, and back with the
+ * answer, whose bytes may stand in it.
+ */
+export type FilesQuestion = { id: number; read: RangeRequest | null; from: number; memory: ArrayBuffer };
 /** To question 0, which is never asked: the files are open, or why they aren't. */
-export type FilesAnswer = { id: number; bytes: Uint8Array; next: number | null; error: ErrorBody | null };
+export type FilesAnswer = {
+  id: number;
+  bytes: Uint8Array;
+  next: number | null;
+  memory: ArrayBuffer;
+  error: ErrorBody | null;
+};
 
 type Waiting = PromiseWithResolvers<{ bytes: Buffer; next: number | null }>;
 
@@ -18,6 +29,7 @@ type Waiting = PromiseWithResolvers<{ bytes: Buffer; next: number | null }>;
 export class ThreadedFiles implements AsyncDisposable {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #memory = new BodyMemory(ANSWER_MAX_BYTES, ANSWERS_KEPT);
   readonly #ended: Promise<void>;
   #lastId = 0;
   #failure: CargoError | null = null;
@@ -29,9 +41,10 @@ export class ThreadedFiles implements AsyncDisposable {
       trackUnmanagedFds: false,
       resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
     });
-    this.#worker.on('message', ({ id, bytes, next, error }: FilesAnswer) => {
+    this.#worker.on('message', ({ id, bytes, next, memory, error }: FilesAnswer) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
+      if (bytes.buffer !== memory) this.#memory.give(new Uint8Array(memory));
       if (error !== null) waiting?.reject(CargoError.fromBody(error));
       else waiting?.resolve({ bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), next });
     });
@@ -54,8 +67,9 @@ export class ThreadedFiles implements AsyncDisposable {
   /** What `serveRanges` asks. */
   get source(): RangeSource {
     return {
-      read: async (file, offset, length) => (await this.#ask({ read: { file, offset, length }, from: 0 })).bytes,
-      entries: (from) => this.#ask({ read: null, from }),
+      answer: async (request) => (await this.#ask({ read: request, from: 0, memory: this.#memory.takeWhole() })).bytes,
+      giveBack: (answer) => this.#memory.give(answer),
+      entries: (from) => this.#ask({ read: null, from, memory: new ArrayBuffer(0) }),
     };
   }
 
@@ -68,7 +82,7 @@ export class ThreadedFiles implements AsyncDisposable {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     this.#lastId += 1;
     const id = this.#lastId;
-    this.#worker.postMessage({ ...question, id } satisfies FilesQuestion);
+    this.#worker.postMessage({ ...question, id } satisfies FilesQuestion, [question.memory]);
     return this.#wait(id);
   }
 

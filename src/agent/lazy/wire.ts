@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream';
 import { CargoError, ErrorBody } from '../../api/cargo-error.ts';
 import { SEAL_BYTES, Sealer, type SealKeys, Unsealer } from '../volume/sealing.ts';
+import type { BodyMemory } from './body-memory.ts';
 
 /** What target and source of a lazy volume say to each other over a connection that is authenticated already. */
 export const LAZY_PROTOCOL = 'cargo-lazy/1';
@@ -11,7 +12,7 @@ export const kinds = {
   list: 1,
   entries: 2,
   end: 3,
-  /** Target: u32 file, u64 offset, u32 length. Source: `data`: a hash of 16 bytes, and the bytes. */
+  /** Target: u32 file, u64 offset, u32 length (`RangeRequest`). Source: `data`: a hash of 16 bytes, and the bytes. */
   read: 4,
   data: 5,
   /** Source: what went wrong with this request, as JSON. */
@@ -21,9 +22,15 @@ export const kinds = {
 } as const;
 export type Kind = (typeof kinds)[keyof typeof kinds];
 
+/** `length` bytes at `offset` of a file, by its number in the list; at most READ_MAX_BYTES. */
+export type RangeRequest = { file: number; offset: number; length: number };
+
 export type Frame = { kind: number; id: number; body: Buffer };
 
 const HEAD_BYTES = 9;
+const REQUEST_BYTES = 16;
+const nothing = Buffer.alloc(0);
+const freshMemory = { take: (length: number): Buffer => Buffer.allocUnsafe(length) };
 /** Above what either side ever sends; a peer that announces more is not one of ours. */
 const FRAME_MAX_BYTES = 8 * 1024 * 1024;
 export const READ_MAX_BYTES = 1024 * 1024;
@@ -38,37 +45,38 @@ export class FrameChannel implements Disposable {
   readonly #reader: FrameReader;
   readonly #unsealer: Unsealer | null;
 
-  constructor({ socket, keys }: RangeConnection) {
+  /** `memory`: where the bodies of frames that arrive are put. */
+  constructor({ socket, keys }: RangeConnection, memory: Pick<BodyMemory, 'take'> = freshMemory) {
     this.#socket = socket;
     this.#sealer = keys === null ? null : new Sealer(keys.send);
     this.#unsealer = keys === null ? null : new Unsealer(keys.receive);
-    this.#reader = new FrameReader(this.#unsealer);
+    this.#reader = new FrameReader(this.#unsealer, memory);
   }
 
-  /** Writes one frame; what is in `body` may be changed by that. False when the socket wants a pause. */
-  send(kind: Kind, id: number, ...body: Uint8Array[]): boolean {
+  /**
+   * Writes one frame; what is in `body` may be changed by that, and is the socket's until `onWritten`, which is called in
+   * any case. False when the socket wants a pause.
+   */
+  send(kind: Kind, id: number, body: Uint8Array = nothing, onWritten: () => void = () => {}): boolean {
     const head = Buffer.allocUnsafe(HEAD_BYTES);
-    head.writeUInt32LE(
-      body.reduce((sum, { length }) => sum + length, 0),
-      0,
-    );
+    head.writeUInt32LE(body.length, 0);
     head.writeUInt8(kind, 4);
     head.writeUInt32LE(id, 5);
-    const seal = this.#sealer === null ? [] : [this.#sealer.seal(head, body)];
-    const parts = [head, ...body.filter(({ length }) => length > 0), ...seal];
-    let isWanted = true;
+    const seal = this.#sealer === null ? nothing : this.#sealer.seal(head, [body]);
+    const parts = [body, seal].filter(({ length }) => length > 0);
     this.#socket.cork();
-    for (const part of parts) isWanted = this.#socket.write(part);
+    let isWanted = this.#socket.write(head, parts.length === 0 ? onWritten : undefined);
+    for (const part of parts) isWanted = this.#socket.write(part, part === parts.at(-1) ? onWritten : undefined);
     this.#socket.uncork();
     return isWanted;
   }
 
   /**
-   * The frames that a piece completes. The piece's memory is the socket's, which uses it again.
+   * The frames that a piece completes, to be gone through before the piece's memory, which is the socket's, is used again.
    * @throws CargoError PROTOCOL_ERROR; PEER_UNREACHABLE where somebody on the way has changed something
    */
   receive(piece: Buffer): Iterable<Frame> {
-    return this.#reader.push(this.#unsealer === null ? piece : Buffer.from(piece));
+    return this.#reader.push(piece);
   }
 
   [Symbol.dispose](): void {
@@ -77,66 +85,93 @@ export class FrameChannel implements Disposable {
   }
 }
 
-/** Puts frames together from the pieces in which a socket gives them. */
+/** Puts frames together from the pieces in which a socket gives them: head, body and seal, each copied once. */
 class FrameReader {
   readonly #unsealer: Unsealer | null;
-  readonly #sealBytes: number;
-  readonly #pieces: Buffer[] = [];
-  #length = 0;
+  readonly #memory: Pick<BodyMemory, 'take'>;
+  readonly #head = new Part(Buffer.alloc(HEAD_BYTES));
+  readonly #seal: Part;
+  #body: Part | null = null;
 
-  constructor(unsealer: Unsealer | null) {
+  constructor(unsealer: Unsealer | null, memory: Pick<BodyMemory, 'take'>) {
     this.#unsealer = unsealer;
-    this.#sealBytes = unsealer === null ? 0 : SEAL_BYTES;
+    this.#memory = memory;
+    this.#seal = new Part(Buffer.alloc(unsealer === null ? 0 : SEAL_BYTES));
   }
 
   *push(piece: Buffer): Generator<Frame> {
-    this.#pieces.push(piece);
-    this.#length += piece.length;
-    while (this.#length >= HEAD_BYTES) {
-      const bodyLength = this.#peekHead().readUInt32LE(0);
-      if (bodyLength > FRAME_MAX_BYTES) throw new CargoError('PROTOCOL_ERROR', 'A frame of the lazy link is too long.');
-      const length = HEAD_BYTES + bodyLength + this.#sealBytes;
-      if (this.#length < length) return;
-      const whole = this.#take(length);
-      const body = whole.subarray(HEAD_BYTES, HEAD_BYTES + bodyLength);
-      this.#open(whole.subarray(0, HEAD_BYTES), body, whole.subarray(HEAD_BYTES + bodyLength));
-      yield { kind: whole.readUInt8(4), id: whole.readUInt32LE(5), body };
+    for (let rest = this.#head.fill(piece); this.#head.isFull; rest = this.#head.fill(rest)) {
+      this.#body ??= this.#begin();
+      rest = this.#seal.fill(this.#body.fill(rest));
+      if (!(this.#body.isFull && this.#seal.isFull)) return;
+      yield this.#end(this.#body.bytes);
     }
   }
 
-  #open(head: Buffer, body: Buffer, seal: Buffer): void {
-    if (this.#unsealer === null || this.#unsealer.open(head, body, seal)) return;
-    const message =
-      'What arrived from the other agent is not what it sent: the connection is damaged, or tampered with.';
-    throw new CargoError('PEER_UNREACHABLE', message);
+  #begin(): Part {
+    const length = this.#head.bytes.readUInt32LE(0);
+    if (length > FRAME_MAX_BYTES) throw new CargoError('PROTOCOL_ERROR', 'A frame of the lazy link is too long.');
+    return new Part(this.#memory.take(length));
   }
 
-  #peekHead(): Buffer {
-    const first = this.#pieces[0];
-    if (first !== undefined && first.length >= HEAD_BYTES) return first;
-    const all = Buffer.concat(this.#pieces);
-    this.#pieces.splice(0, this.#pieces.length, all);
-    return all;
-  }
-
-  #take(length: number): Buffer {
-    const parts: Buffer[] = [];
-    for (let left = length; left > 0; ) {
-      const piece = this.#pieces[0] ?? Buffer.alloc(0);
-      if (piece.length <= left) {
-        parts.push(piece);
-        this.#pieces.shift();
-        left -= piece.length;
-      } else {
-        parts.push(piece.subarray(0, left));
-        this.#pieces[0] = piece.subarray(left);
-        left = 0;
-      }
+  #end(body: Buffer): Frame {
+    const head = this.#head.bytes;
+    if (this.#unsealer?.open(head, body, this.#seal.bytes) === false) {
+      const message =
+        'What arrived from the other agent is not what it sent: the connection is damaged, or tampered with.';
+      throw new CargoError('PEER_UNREACHABLE', message);
     }
-    this.#length -= length;
-    const only = parts[0];
-    return parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
+    const frame = { kind: head.readUInt8(4), id: head.readUInt32LE(5), body };
+    for (const part of [this.#head, this.#seal]) part.empty();
+    this.#body = null;
+    return frame;
   }
+}
+
+/** So many bytes, as they come. */
+class Part {
+  readonly bytes: Buffer;
+  #length = 0;
+
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+
+  get isFull(): boolean {
+    return this.#length === this.bytes.length;
+  }
+
+  /** Takes what is missing. @returns what is left of the piece */
+  fill(piece: Buffer): Buffer {
+    const taken = Math.min(piece.length, this.bytes.length - this.#length);
+    piece.copy(this.bytes, this.#length, 0, taken);
+    this.#length += taken;
+    return piece.subarray(taken);
+  }
+
+  empty(): void {
+    this.#length = 0;
+  }
+}
+
+export function encodeRequest({ file, offset, length }: RangeRequest): Buffer {
+  const body = Buffer.allocUnsafe(REQUEST_BYTES);
+  body.writeUInt32LE(file, 0);
+  body.writeBigUInt64LE(BigInt(offset), 4);
+  body.writeUInt32LE(length, 12);
+  return body;
+}
+
+/** @throws CargoError PROTOCOL_ERROR */
+export function parseRequest(body: Buffer): RangeRequest {
+  if (body.length !== REQUEST_BYTES) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
+  const request = {
+    file: body.readUInt32LE(0),
+    offset: Number(body.readBigUInt64LE(4)),
+    length: body.readUInt32LE(12),
+  };
+  if (request.length <= READ_MAX_BYTES) return request;
+  throw new CargoError('PROTOCOL_ERROR', 'More is asked for than fits one answer.');
 }
 
 export function parseFailure(body: Buffer): CargoError {

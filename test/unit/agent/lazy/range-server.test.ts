@@ -1,7 +1,9 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { duplexPair, PassThrough } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { serveRanges } from '../../../../src/agent/lazy/range-server.ts';
-import { type Frame, FrameChannel, kinds } from '../../../../src/agent/lazy/wire.ts';
+import { encodeRequest, type Frame, FrameChannel, kinds, type RangeRequest } from '../../../../src/agent/lazy/wire.ts';
 
 const REQUESTS = 20;
 const MOST_AT_ONCE = 4;
@@ -18,7 +20,8 @@ function slowSource() {
     begun: () => begun,
     mostAtOnce: () => most,
     release: () => waiting.shift()?.(),
-    read: (file: number, offset: number, length: number): Promise<Buffer> => {
+    givenBack: new Set<Buffer>(),
+    answer: ({ file, offset, length }: RangeRequest): Promise<Buffer> => {
       begun += 1;
       if (begun === MOST_AT_ONCE) counted.resolve();
       const { promise, resolve } = Promise.withResolvers<Buffer>();
@@ -26,16 +29,12 @@ function slowSource() {
       most = Math.max(most, waiting.length);
       return promise;
     },
+    giveBack(answer: Buffer): void {
+      expect(this.givenBack.has(answer), 'given back once').toBe(false);
+      this.givenBack.add(answer);
+    },
     entries: () => ({ bytes: Buffer.alloc(0), next: null }),
   };
-}
-
-function request(file: number, offset: number): Buffer {
-  const body = Buffer.alloc(16);
-  body.writeUInt32LE(file, 0);
-  body.writeBigUInt64LE(BigInt(offset), 4);
-  body.writeUInt32LE(LENGTH, 12);
-  return body;
 }
 
 test('of the requests that came at once a few are read ahead of the answers, never all, and answered in their order', async () => {
@@ -45,7 +44,8 @@ test('of the requests that came at once a few are read ahead of the answers, nev
   using channel = new FrameChannel({ socket: here, keys: null });
   const packer = new PassThrough();
   using packing = new FrameChannel({ socket: packer, keys: null });
-  for (let id = 0; id < REQUESTS; id += 1) packing.send(kinds.read, id, request(0, id * LENGTH));
+  for (let id = 0; id < REQUESTS; id += 1)
+    packing.send(kinds.read, id, encodeRequest({ file: 0, offset: id * LENGTH, length: LENGTH }));
   // They arrive as one piece.
   here.write(packer.read());
 
@@ -67,4 +67,28 @@ test('of the requests that came at once a few are read ahead of the answers, nev
   );
   here.destroy();
   await served;
+  expect(source.givenBack.size).toBe(REQUESTS);
+});
+
+test('the next answers are read while an earlier one is on its way; all memory comes back when the connection ends', async () => {
+  const listener = createServer().listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const here = connect((listener.address() as AddressInfo).port, '127.0.0.1');
+  const [there]: Socket[] = await once(listener, 'connection');
+  if (there === undefined) throw new Error('no connection');
+  listener.close();
+  const source = slowSource();
+  const served = serveRanges({ socket: there, keys: null }, source);
+  using channel = new FrameChannel({ socket: here, keys: null });
+  for (let id = 0; id < MOST_AT_ONCE; id += 1) {
+    const body = encodeRequest({ file: 0, offset: id * LENGTH, length: LENGTH });
+    await new Promise<void>((resolve) => channel.send(kinds.read, id, body, resolve));
+  }
+  await source.counted;
+  expect(source.begun()).toBe(MOST_AT_ONCE);
+  there.destroy();
+  for (let id = 0; id < MOST_AT_ONCE; id += 1) source.release();
+  await served;
+  await vi.waitFor(() => expect(source.givenBack.size).toBe(MOST_AT_ONCE));
+  here.destroy();
 });

@@ -1,0 +1,36 @@
+/** Smaller ones come out of Node's own pool, many to a piece of memory. */
+const SMALL_BYTES = 4096;
+
+/**
+ * Memory for the bodies of large frames, which is given back and used again: a new megabyte for each is work for the
+ * garbage collector that takes longer than reading and writing it.
+ */
+export class BodyMemory {
+  readonly #bytes: number;
+  readonly #most: number;
+  readonly #free: ArrayBuffer[] = [];
+
+  /** Of up to `bytes` each, `most` of which are kept. */
+  constructor(bytes: number, most: number) {
+    this.#bytes = bytes;
+    this.#most = most;
+  }
+
+  /** Not cleared. Whoever takes it and doesn't give it back leaves it to the garbage collector. */
+  take(length: number): Buffer {
+    if (length <= SMALL_BYTES || length > this.#bytes) return Buffer.allocUnsafe(length);
+    return Buffer.from(this.takeWhole(), 0, length);
+  }
+
+  /** All `bytes` of it, to be handed to another thread. */
+  takeWhole(): ArrayBuffer {
+    return this.#free.pop() ?? new ArrayBuffer(this.#bytes);
+  }
+
+  /** By its only owner, who does not look at it any more; once. What was not taken here is let go of. */
+  give({ buffer }: Uint8Array): void {
+    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength !== this.#bytes) return;
+    if (this.#free.includes(buffer)) throw new Error('memory is given back twice');
+    if (this.#free.length < this.#most) this.#free.push(buffer);
+  }
+}
