@@ -4,6 +4,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { identityFiles } from '../data-dir.ts';
 import { Engine } from '../docker/index.ts';
 import { exportImage, ImageLoads } from '../image/index.ts';
+import { warmFilesThread } from '../lazy/index.ts';
 import { measureTree } from '../volume/index.ts';
 import { abandon } from './abandon.ts';
 import { describe } from './describe.ts';
@@ -14,6 +15,7 @@ import { letGo } from './hold.ts';
 import { LazyMounts } from './lazy-mounts.ts';
 import type { ContainerModule } from './module.ts';
 import { preflight } from './preflight.ts';
+import { definitionOf } from './records.ts';
 import { refuse } from './refuse.ts';
 import { release } from './release.ts';
 import { serve } from './serve.ts';
@@ -36,7 +38,10 @@ export function createContainerModule(options: {
   return {
     handlers: {
       serve,
-      freeze: (context, input) => freeze(engine, context, input),
+      freeze: (context, input) => {
+        if (definitionOf(context).mounts.some(({ strategy }) => strategy === 'lazy')) warmFilesThread();
+        return freeze(engine, context, input);
+      },
       thaw: (context) => thaw(engine, context),
       release: (context, input) => release(engine, context, input),
       stage: (context, input) => stage(engine, loads, context, input),

@@ -1,4 +1,4 @@
-import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { answerEvent, type ContentEvent, isOpening, parseEvents, readEvents } from '../../linux/fanotify.ts';
 import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
@@ -104,7 +104,9 @@ class EventThread {
 }
 
 if (parentPort === null) throw new Error('this file runs in a worker thread');
-const data: EventThreadData = workerData;
-const thread = new EventThread(parentPort, data);
-parentPort.postMessage('ready');
-thread.run();
+const port = parentPort;
+port.once('message', (data: EventThreadData) => {
+  const thread = new EventThread(port, data);
+  port.postMessage('ready');
+  thread.run();
+});

@@ -1,7 +1,10 @@
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { CargoError } from '../../api/cargo-error.ts';
 import { ServedFiles, type ServedTree } from './served-files.ts';
 import type { FilesAnswer, FilesQuestion } from './threaded-files.ts';
+
+const nothing = new Uint8Array(0);
+const toNoQuestion = { id: 0, bytes: nothing, next: null, memory: new ArrayBuffer(0) };
 
 /** Reads and hashes for one source of ranges. The agent's own thread has heartbeats to send, and must not wait for a disk. */
 function serve(files: ServedFiles, { id, read, from, memory }: FilesQuestion): FilesAnswer {
@@ -13,24 +16,29 @@ function serve(files: ServedFiles, { id, read, from, memory }: FilesQuestion): F
   }
 }
 
+function open(from: MessagePort, tree: ServedTree): void {
+  try {
+    const files = new ServedFiles(tree);
+    from.postMessage({ ...toNoQuestion, error: null } satisfies FilesAnswer);
+    from.on('message', (question: FilesQuestion | null) => {
+      if (question !== null) {
+        const answer = serve(files, question);
+        from.postMessage(answer, [answer.memory]);
+        return;
+      }
+      // Its descriptors are the process's: nobody else would close them.
+      files[Symbol.dispose]();
+      from.close();
+    });
+  } catch (error) {
+    from.postMessage({ ...toNoQuestion, error: CargoError.from(error).toBody() } satisfies FilesAnswer);
+    from.close();
+  }
+}
+
 if (parentPort === null) throw new Error('this file runs in a worker thread');
 const port = parentPort;
-const nothing = new Uint8Array(0);
-const toNoQuestion = { id: 0, bytes: nothing, next: null, memory: new ArrayBuffer(0) };
-const tree: ServedTree = workerData;
-try {
-  const files = new ServedFiles(tree);
-  port.postMessage({ ...toNoQuestion, error: null } satisfies FilesAnswer);
-  port.on('message', (question: FilesQuestion | null) => {
-    if (question !== null) {
-      const answer = serve(files, question);
-      port.postMessage(answer, [answer.memory]);
-      return;
-    }
-    // Its descriptors are the process's: nobody else would close them.
-    files[Symbol.dispose]();
-    port.close();
-  });
-} catch (error) {
-  port.postMessage({ ...toNoQuestion, error: CargoError.from(error).toBody() } satisfies FilesAnswer);
-}
+port.once('message', (tree: ServedTree | null) => {
+  if (tree === null) port.close();
+  else open(port, tree);
+});

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { CargoError } from '../../api/cargo-error.ts';
+import { warmEventThread } from './event-thread-start.ts';
 import { WAITS } from './hydrator-process.ts';
 import { lockAfterLast, openVolume } from './open-volume.ts';
 
@@ -29,8 +30,9 @@ try {
   end(thrown);
 }
 
-/** All of its code is loaded by now. Whoever would tell it may end before: then nobody needs this process. */
+/** All of its code is loaded by now, and the event thread's soon. Whoever would tell it may end before: then nobody needs this process. */
 async function untilTold(): Promise<void> {
+  warmEventThread();
   const [told] = await Promise.race([once(process.stdin, 'data'), once(process.stdin, 'end').then(() => [null])]);
   process.stdin.destroy();
   if (told === null) end(null);

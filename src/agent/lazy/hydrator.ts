@@ -1,7 +1,5 @@
-import { once } from 'node:events';
 import { statSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { Worker } from 'node:worker_threads';
 import { CargoError } from '../../api/cargo-error.ts';
 import { occupy } from '../../linux/descriptors.ts';
 import { markInode } from '../../linux/fanotify.ts';
@@ -12,6 +10,7 @@ import { CHUNK_BYTES } from './chunks.ts';
 import { serveControl } from './control.ts';
 import { Copier } from './copier.ts';
 import type { EventThreadData, Miss, Opened } from './event-messages.ts';
+import { startEventThread } from './event-thread-start.ts';
 import { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
 import { endHolder, isAlive, type Kept, startHolder } from './holders.ts';
@@ -106,6 +105,7 @@ export class Hydrator {
     const { stateDir, isTakenOver } = this.#o;
     const ghosts = isTakenOver ? this.#inFlight.ghosts() : [];
     keepFree(ghosts);
+    this.#demandLink.connect();
     await this.#startEventThread();
     this.#fetcher.putBackLeft();
     this.#countDone();
@@ -159,13 +159,7 @@ export class Hydrator {
 
   async #startEventThread(): Promise<void> {
     const data: EventThreadData = { ...this.#o.kept, table: this.#table.parts };
-    const thread = new Worker(new URL('./event-thread.ts', import.meta.url), {
-      workerData: data,
-      resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 64 },
-    });
-    thread.on('error', (error) => this.#crashed.reject(error));
-    thread.on('exit', () => this.#crashed.reject(new Error('the event thread ended')));
-    await Promise.race([once(thread, 'message'), this.#crashed.promise]);
+    const thread = await Promise.race([startEventThread(data, this.#crashed.reject), this.#crashed.promise]);
     thread.on('message', (message: Miss | Opened) => {
       if ('opened' in message) this.#misses.keepOpen(message);
       else void this.#watch(this.#misses.handle(message));

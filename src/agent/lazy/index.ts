@@ -11,3 +11,4 @@ export {
 } from './lazy-volume.ts';
 export { probe } from './probe.ts';
 export type { LazyStatus } from './status.ts';
+export { warmFilesThread } from './threaded-files.ts';

@@ -30,6 +30,15 @@ const Acknowledged = z.object({ acknowledged: z.string(), contentLimit: z.number
 
 export type ServedTree = { path: string; stateDir: string; contentLimit?: number };
 
+/** What the last round left, by its name: files are numbered by it. @throws when no round was completed */
+export function lastRoundOf(stateDir: string): string {
+  return acknowledgedIn(stateDir).acknowledged;
+}
+
+function acknowledgedIn(stateDir: string): z.infer<typeof Acknowledged> {
+  return Acknowledged.parse(JSON.parse(readFileSync(join(stateDir, 'source.json'), 'utf8')));
+}
+
 /**
  * The files that the target has as outlines only, by the manifest of the last round. Their content is given out while they
  * are exactly what the manifest says, by inode, size, mtime and ctime: anything else is SOURCE_FILE_CHANGED.
@@ -50,7 +59,7 @@ export class ServedFiles implements Disposable {
 
   /** `stateDir` is that of the rounds' sending side, which knows the `contentLimit` of the last one too. */
   constructor(options: ServedTree) {
-    const state = Acknowledged.parse(JSON.parse(readFileSync(join(options.stateDir, 'source.json'), 'utf8')));
+    const state = acknowledgedIn(options.stateDir);
     this.#manifest = openManifest(options.stateDir, state.acknowledged);
     this.#root = OpenRoot.open({ path: options.path, isFile: false });
     this.#collect({ contentLimit: options.contentLimit ?? state.contentLimit ?? Number.MAX_SAFE_INTEGER });

@@ -72,6 +72,11 @@ export class SourceLink {
     await this.#ask({ kind: kinds.list, body: Buffer.alloc(0), onEntries });
   }
 
+  /** Begins to connect before there is anything to ask. */
+  connect(): void {
+    if (this.#channel === null) void this.#reconnect();
+  }
+
   close(): void {
     this.#isClosed = true;
     const gone = new CargoError('CANCELLED', 'The link to the source was closed.');

@@ -6,6 +6,7 @@ import type { RangeSource } from './range-server.ts';
 import type { ServedTree } from './served-files.ts';
 import type { RangeRequest } from './wire.ts';
 
+const WARM_MS = 300_000;
 /** Of two connections. */
 const ANSWERS_KEPT = 8;
 
@@ -25,6 +26,37 @@ export type FilesAnswer = {
 
 type Waiting = PromiseWithResolvers<{ bytes: Buffer; next: number | null }>;
 
+let warm: Worker | null = null;
+
+/** Has a thread load its code before there is a tree to serve: that would be downtime later. It waits for a few minutes. */
+export function warmFilesThread(): void {
+  if (warm !== null) return;
+  const thread = launch();
+  warm = thread;
+  const drop = (): void => {
+    if (warm === thread) warm = null;
+  };
+  thread.on('error', drop).on('exit', drop).unref();
+  setTimeout(() => {
+    if (warm === thread) takeWarm()?.postMessage(null);
+  }, WARM_MS).unref();
+}
+
+function takeWarm(): Worker | null {
+  const thread = warm;
+  warm = null;
+  thread?.ref();
+  return thread;
+}
+
+function launch(): Worker {
+  return new Worker(new URL('./files-thread.ts', import.meta.url), {
+    // Descriptors opened through koffi are unknown to Node's tracking.
+    trackUnmanagedFds: false,
+    resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
+  });
+}
+
 /** The files that the target has as outlines only, read by a thread of its own. */
 export class ThreadedFiles implements AsyncDisposable {
   readonly #worker: Worker;
@@ -35,12 +67,8 @@ export class ThreadedFiles implements AsyncDisposable {
   #failure: CargoError | null = null;
 
   private constructor(tree: ServedTree) {
-    this.#worker = new Worker(new URL('./files-thread.ts', import.meta.url), {
-      workerData: tree,
-      // Descriptors opened through koffi are unknown to Node's tracking.
-      trackUnmanagedFds: false,
-      resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
-    });
+    this.#worker = takeWarm() ?? launch();
+    this.#worker.postMessage(tree);
     this.#worker.on('message', ({ id, bytes, next, memory, error }: FilesAnswer) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);

@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { sourceMountPath } from '../container/source-paths.ts';
 import { serveRanges } from '../lazy/range-server.ts';
-import type { ServedTree } from '../lazy/served-files.ts';
+import { lastRoundOf, type ServedTree } from '../lazy/served-files.ts';
 import { ThreadedFiles } from '../lazy/threaded-files.ts';
 import type { RecordStore } from '../migrations/record-store.ts';
 import type { RoundConnection } from '../volume/index.ts';
@@ -12,18 +12,22 @@ export type RangesRequest = { kind: 'ranges'; migrationId: string; mountIndex: n
 
 /** `key` begins with the migration's id. */
 type Serving = { key: string; connection: RoundConnection; ended: Promise<void> };
-type OpenFiles = { opening: Promise<ThreadedFiles>; users: number };
+/** `idle`: closes them when there have been no users for a while. */
+type OpenFiles = { opening: Promise<ThreadedFiles>; users: number; idle: NodeJS.Timeout | undefined };
 
 /** A target has two connections; what is more are old ones whose end was not heard here. */
 const MOST_CONNECTIONS = 8;
+/** A target lists the files by one connection and reads them by the next, while nothing runs. */
+const KEPT_OPEN_MS = 5_000;
 
 /**
  * The content that this host still holds for mounts that run elsewhere already, range by range. The files of a mount are open
- * while there is a connection that wants them.
+ * while there is a connection that wants them, and for some seconds after.
  */
 export class ServedRanges {
   readonly #records: RecordStore;
   readonly #log: Logger;
+  /** By the mount's key and what its last round left. */
   readonly #files = new Map<string, OpenFiles>();
   readonly #serving = new Set<Serving>();
 
@@ -69,6 +73,7 @@ export class ServedRanges {
     const meant = [...this.#serving].filter(({ key }) => isMeant(key));
     for (const { connection } of meant) connection.socket.destroy();
     await Promise.all(meant.map(({ ended }) => ended));
+    await Promise.all([...this.#files.keys()].filter(isMeant).map((of) => this.#closeFiles(of)));
   }
 
   #endOldest(key: string): void {
@@ -82,19 +87,39 @@ export class ServedRanges {
     connection: RoundConnection,
     refuse: () => void,
   ): Promise<void> {
-    const files = this.#files.get(key) ?? { opening: ThreadedFiles.open(this.#treeOf(request)), users: 0 };
-    this.#files.set(key, files);
+    const tree = this.#treeOf(request);
+    const of = `${key}/${lastRoundOf(tree.stateDir)}`;
+    const files = this.#files.get(of) ?? { opening: ThreadedFiles.open(tree), users: 0, idle: undefined };
+    this.#files.set(of, files);
     files.users += 1;
+    clearTimeout(files.idle);
     try {
       await serveRanges(connection, (await files.opening).source, refuse);
     } finally {
       files.users -= 1;
-      if (files.users === 0) {
-        this.#files.delete(key);
-        const opened = await files.opening.catch(() => null);
-        await opened?.[Symbol.asyncDispose]();
-      }
+      if (files.users === 0) await this.#keepAWhile(of, files);
     }
+  }
+
+  /** What could not be opened is tried anew by who comes next. */
+  async #keepAWhile(of: string, files: OpenFiles): Promise<void> {
+    const isOpen = await files.opening.then(
+      () => true,
+      () => false,
+    );
+    if (files.users > 0) return;
+    clearTimeout(files.idle);
+    if (isOpen) files.idle = setTimeout(() => void this.#closeFiles(of), KEPT_OPEN_MS).unref();
+    else this.#files.delete(of);
+  }
+
+  async #closeFiles(of: string): Promise<void> {
+    const files = this.#files.get(of);
+    if (files === undefined) return;
+    this.#files.delete(of);
+    clearTimeout(files.idle);
+    const opened = await files.opening.catch(() => null);
+    await opened?.[Symbol.asyncDispose]();
   }
 
   /** Only of a container that is stopped and gated: nothing but its own writes would change what the manifest says. */
