@@ -3,6 +3,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { CHUNK_BYTES, type ChunkRange } from './chunks.ts';
 import type { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
+import type { CopyOrder } from './load-table.ts';
 import { Pace } from './pace.ts';
 import type { Settler } from './settler.ts';
 import type { SourceLink } from './source-link.ts';
@@ -13,7 +14,7 @@ const ALONE = { bytes: 4 * 1024 * 1024, requestBytes: READ_MAX_BYTES };
 const BESIDE_PROCESSES = { bytes: 256 * 1024, requestBytes: 128 * 1024 };
 /** A process that has just waited will soon wait again. */
 const CALM_MS = 250;
-/** After it was armed, when its container is about to start. */
+/** After it was armed, when its container starts: only what that will read is worth being in its way. */
 const START_MS = 2000;
 const WINDOW_REQUESTS = 32;
 /** Not yet durable: who writes for the first time waits until it is, as much as there is of that file. */
@@ -24,8 +25,7 @@ export type CopierParts = {
   table: FileTable;
   fetcher: Pick<Fetcher, 'nextRun' | 'fetch'>;
   link: SourceLink;
-  /** The order in which files are copied. */
-  order: Uint32Array;
+  order: CopyOrder;
   settler: Pick<Settler, 'unsettledBytes' | 'nextEnd'>;
   /** How many wait right now, and when (performance.now()) somebody last waited for what the copier could not foresee. */
   waits: { readonly waiting: number; readonly waitedAt: number };
@@ -45,6 +45,7 @@ export class Copier {
   readonly #running = new Set<Promise<void>>();
   /** In the time of performance.now(). */
   #gentleUntil: number | null = null;
+  #isAtFresh = false;
   #slotFreed = Promise.withResolvers<void>();
   /** Files that a process reads from front to back come first. */
   readonly #hurried = new Map<number, number>();
@@ -79,7 +80,9 @@ export class Copier {
   /** Returns once it has been through all files. */
   async run(): Promise<void> {
     this.#gentleUntil ??= performance.now() + START_MS;
-    for (const file of this.#o.order) {
+    const { files, fresh } = this.#o.order;
+    for (const [index, file] of files.entries()) {
+      this.#isAtFresh = index < fresh;
       for (let from = 0; this.#nextOf(file, from) !== null; ) {
         await this.#turn();
         const next = this.#nextHurried() ?? this.#nextOf(file, from);
@@ -94,7 +97,7 @@ export class Copier {
 
   get #window(): typeof ALONE {
     const { waitedAt } = this.#o.waits;
-    const calm = Math.max(waitedAt + CALM_MS, this.#gentleUntil ?? 0);
+    const calm = Math.max(waitedAt + CALM_MS, this.#isAtFresh ? 0 : (this.#gentleUntil ?? 0));
     return performance.now() < calm ? BESIDE_PROCESSES : ALONE;
   }
 

@@ -11,14 +11,14 @@ beforeEach(() => vi.useFakeTimers());
 afterEach(() => vi.useRealTimers());
 
 /** A copier of one file, whose requests are answered when the test says so. */
-function copying() {
+function copying(fresh = 0) {
   const table = FileTable.ofSize(1, 1024, { major: 8, minor: 1 });
   table.set(0, { inode: 1, size: SIZE, isSparse: false, start: 0 });
   const asked: { bytes: number; answer: () => void }[] = [];
   const waits = { waiting: 0, waitedAt: Number.NEGATIVE_INFINITY };
   const unsettled = { unsettledBytes: 0, end: Promise.withResolvers<void>() };
   const copier = new Copier({
-    ...{ table, waits, order: Uint32Array.of(0), link: new SourceLink(() => new Promise(() => {})) },
+    ...{ table, waits, order: { files: Uint32Array.of(0), fresh }, link: new SourceLink(() => new Promise(() => {})) },
     settler: {
       get unsettledBytes() {
         return unsettled.unsettledBytes;
@@ -57,6 +57,14 @@ test('the copy begins gently, as the container starts, and takes all there is wh
   expect(await next()).toEqual([128, 128]);
   vi.advanceTimersByTime(2000);
   expect(await next()).toEqual([1024, 1024, 1024, 1024]);
+});
+
+test('what the container will read as it starts comes at full speed, until it waits', async () => {
+  const { copier, waits, next } = copying(1);
+  void copier.run();
+  expect(await next()).toEqual([1024, 1024, 1024, 1024]);
+  [waits.waiting, waits.waitedAt] = [1, performance.now()];
+  expect(await next()).toEqual([128]);
 });
 
 test('while a process waits one small request is under way, and for a moment afterwards few', async () => {

@@ -34,7 +34,22 @@ test('small files come first, of about the same size those that changed last, th
     { size: 100_003, age: -DAY },
     { size: 2 ** 52, age: 2 ** 40 },
   ]);
-  expect([...copyOrder(made.list)]).toEqual([5, 2, 4, 1, 3, 0, 6]);
+  const { files, fresh } = copyOrder(made.list);
+  expect([...files]).toEqual([5, 2, 4, 1, 3, 0, 6]);
+  expect(fresh, 'the one of tomorrow').toBe(1);
+});
+
+test('what was in use when the last change was made comes before all else, unless it is large', async () => {
+  await using made = await listOf([
+    { size: 70_000, age: DAY },
+    { size: 96 * 2 ** 20, age: 1000 },
+    { size: 12 * 2 ** 20, age: 1059 },
+    { size: 2 ** 30, age: 1000 },
+    { size: 80_000, age: 1061 },
+  ]);
+  const { files, fresh } = copyOrder(made.list);
+  expect([...files]).toEqual([2, 1, 4, 0, 3]);
+  expect(fresh).toBe(2);
 });
 
 test('read in large pieces, the list says of each file what it says one by one', async () => {
@@ -46,5 +61,5 @@ test('read in large pieces, the list says of each file what it says one by one',
     const { handle: _handle, ...rest } = made.list.at(slot);
     expect(placeholder).toEqual(rest);
   });
-  expect([...copyOrder(made.list)].sort((a, b) => a - b)).toEqual(files.map((_, index) => index));
+  expect([...copyOrder(made.list).files].sort((a, b) => a - b)).toEqual(files.map((_, index) => index));
 });
