@@ -69,7 +69,7 @@ function lazyAnswers({ mounts }: ContainerDefinition, dockerRoot: string): Prefl
 
 function reasonAgainstLazy(path: string): string | null {
   try {
-    probe(path, 0);
+    probe(path);
     return null;
   } catch (thrown) {
     return CargoError.from(thrown).message;

@@ -6,7 +6,7 @@ import { endHolder } from './holders.ts';
 import { logPath, startHydrator } from './hydrator-process.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
-import { probe } from './probe.ts';
+import { probe, refuseTooMany } from './probe.ts';
 import { connectForRanges, type SourceAddress } from './source-address.ts';
 import { SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
@@ -37,14 +37,15 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
   if (known !== null && known.phase !== 'staged') {
     throw new CargoError('WRONG_PHASE', `${path} is ${known.phase} already.`);
   }
-  probe(path, 0);
   const link = new SourceLink(() => connectForRanges(source));
   const giveUp = (): void => link.close();
   signal?.addEventListener('abort', giveUp);
   try {
     signal?.throwIfAborted();
+    link.connect();
+    probe(path);
     const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
-    probe(path, files);
+    refuseTooMany(files);
     const empty = {
       phase: files === 0 ? 'finished' : 'staged',
       reason: null,

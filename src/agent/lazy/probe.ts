@@ -31,17 +31,12 @@ const names = new Map([
  * without a name.
  * @throws CargoError BLOCKED with a sentence that says why not
  */
-export function probe(path: string, placeholders: number): void {
+export function probe(path: string): void {
   const group = openGroup();
   try {
     probeFileSystem(path, group);
   } finally {
     close(group);
-  }
-  if (placeholders * BYTES_A_PLACEHOLDER > totalmem() * SHARE_OF_MEMORY) {
-    throw blocked(
-      `${placeholders} files would wait for their content, and the kernel would hold ${Math.round((placeholders * BYTES_A_PLACEHOLDER) / 2 ** 20)} MiB for them: more than a tenth of this host's memory.`,
-    );
   }
   const listener = otherListener();
   if (listener !== null) {
@@ -49,6 +44,14 @@ export function probe(path: string, placeholders: number): void {
       `${listener} on this host decides about accesses to files, too (fanotify): the two could wait for each other, and what it reads itself would not be noticed.`,
     );
   }
+}
+
+/** @throws CargoError BLOCKED when this host's kernel can't keep so many files waiting */
+export function refuseTooMany(placeholders: number): void {
+  if (placeholders * BYTES_A_PLACEHOLDER <= totalmem() * SHARE_OF_MEMORY) return;
+  throw blocked(
+    `${placeholders} files would wait for their content, and the kernel would hold ${Math.round((placeholders * BYTES_A_PLACEHOLDER) / 2 ** 20)} MiB for them: more than a tenth of this host's memory.`,
+  );
 }
 
 /** @throws CargoError BLOCKED when a process has one of these files open: it would never be noticed */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { controlVolume, dropVolume, stageVolume } from '../../../src/agent/lazy/lazy-volume.ts';
-import { probe } from '../../../src/agent/lazy/probe.ts';
+import { probe, refuseTooMany } from '../../../src/agent/lazy/probe.ts';
 import { connectTo, type SourceAddress } from '../../../src/agent/lazy/source-address.ts';
 import { SourceLink } from '../../../src/agent/lazy/source-link.ts';
 import { SourceServer } from '../../../src/agent/lazy/source-server.ts';
@@ -190,17 +190,17 @@ test('what can’t be filled lazily is refused with a reason before anything cha
   const directory = fs.mkdtempSync('/var/tmp/cargo-lazy-');
   try {
     execFileSync('mount', ['-t', 'tmpfs', 'none', directory]);
-    expect(() => probe(directory, 0)).toThrow(/tmpfs has no pre-content events/);
+    expect(() => probe(directory)).toThrow(/tmpfs has no pre-content events/);
     for (const name of ['lower', 'upper', 'work', 'merged']) fs.mkdirSync(join(directory, name));
     const layers = `lowerdir=${directory}/lower,upperdir=${directory}/upper,workdir=${directory}/work`;
     execFileSync('mount', ['-t', 'overlay', 'overlay', '-o', layers, join(directory, 'merged')]);
-    expect(() => probe(join(directory, 'merged'), 0)).toThrow(/overlayfs has no pre-content events/);
+    expect(() => probe(join(directory, 'merged'))).toThrow(/overlayfs has no pre-content events/);
     execFileSync('umount', [join(directory, 'merged')]);
   } finally {
     execFileSync('umount', [directory]);
     fs.rmdirSync(directory);
   }
-  expect(() => probe(image.path, 1e12)).toThrow(/more than a tenth of this host's memory/);
+  expect(() => refuseTooMany(1e12)).toThrow(/more than a tenth of this host's memory/);
   expect(fs.readdirSync(image.path).filter((name) => name.startsWith('.'))).toEqual([]);
 });
 
@@ -211,11 +211,11 @@ test('another process that decides about accesses is found', async () => {
   ]);
   try {
     await once(listener.stdout, 'data');
-    expect(() => probe(image.path, 0)).toThrow(/python.* on this host decides about accesses to files, too/);
+    expect(() => probe(image.path)).toThrow(/python.* on this host decides about accesses to files, too/);
   } finally {
     const ended = once(listener, 'exit');
     listener.stdin.end();
     await ended;
   }
-  probe(image.path, 0);
+  probe(image.path);
 });
