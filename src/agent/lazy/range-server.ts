@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { CargoError } from '../../api/cargo-error.ts';
 import { RequestQueue } from './request-queue.ts';
-import { type Frame, FrameChannel, kinds, type RangeConnection, type RangeRequest } from './wire.ts';
+import { type Frame, FrameChannel, kinds, type RangeConnection, type RangeRequest, REQUEST_MAX_BYTES } from './wire.ts';
 
 type MaybeLater<T> = T | Promise<T>;
 
@@ -27,7 +27,7 @@ export async function serveRanges(
   refuse: () => void = () => {},
 ): Promise<void> {
   const { socket } = connection;
-  using channel = new FrameChannel(connection);
+  using channel = new FrameChannel(connection, { longest: REQUEST_MAX_BYTES });
   using requests = new RequestQueue(socket, channel, source);
   try {
     refuse();

@@ -122,7 +122,7 @@ export class SourceLink {
       socket.destroy();
       return;
     }
-    const channel = { socket, frames: new FrameChannel(connection, this.#memory), isHeard: false };
+    const channel = { socket, frames: new FrameChannel(connection, { memory: this.#memory }), isHeard: false };
     this.#channel = channel;
     this.#heardAt = performance.now();
     socket.on('data', (piece: Buffer) => {

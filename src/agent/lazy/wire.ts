@@ -33,6 +33,8 @@ const nothing = Buffer.alloc(0);
 const freshMemory = { take: (length: number): Buffer => Buffer.allocUnsafe(length) };
 /** Above what either side ever sends; a peer that announces more is not one of ours. */
 const FRAME_MAX_BYTES = 8 * 1024 * 1024;
+/** Of a frame's body that the source receives. */
+export const REQUEST_MAX_BYTES = 1024;
 export const READ_MAX_BYTES = 1024 * 1024;
 
 /** Connected to a peer who has proved who it is; frames are sealed where the connection itself is not encrypted. */
@@ -45,12 +47,15 @@ export class FrameChannel implements Disposable {
   readonly #reader: FrameReader;
   readonly #unsealer: Unsealer | null;
 
-  /** `memory`: where the bodies of frames that arrive are put. */
-  constructor({ socket, keys }: RangeConnection, memory: Pick<BodyMemory, 'take'> = freshMemory) {
+  /** `memory`: where the bodies of frames that arrive are put; `longest`: of those, bytes. */
+  constructor(
+    { socket, keys }: RangeConnection,
+    { memory = freshMemory, longest = FRAME_MAX_BYTES }: { memory?: Pick<BodyMemory, 'take'>; longest?: number } = {},
+  ) {
     this.#socket = socket;
     this.#sealer = keys === null ? null : new Sealer(keys.send);
     this.#unsealer = keys === null ? null : new Unsealer(keys.receive);
-    this.#reader = new FrameReader(this.#unsealer, memory);
+    this.#reader = new FrameReader(this.#unsealer, memory, longest);
   }
 
   /**
@@ -89,13 +94,15 @@ export class FrameChannel implements Disposable {
 class FrameReader {
   readonly #unsealer: Unsealer | null;
   readonly #memory: Pick<BodyMemory, 'take'>;
+  readonly #longest: number;
   readonly #head = new Part(Buffer.alloc(HEAD_BYTES));
   readonly #seal: Part;
   #body: Part | null = null;
 
-  constructor(unsealer: Unsealer | null, memory: Pick<BodyMemory, 'take'>) {
+  constructor(unsealer: Unsealer | null, memory: Pick<BodyMemory, 'take'>, longest: number) {
     this.#unsealer = unsealer;
     this.#memory = memory;
+    this.#longest = longest;
     this.#seal = new Part(Buffer.alloc(unsealer === null ? 0 : SEAL_BYTES));
   }
 
@@ -110,7 +117,7 @@ class FrameReader {
 
   #begin(): Part {
     const length = this.#head.bytes.readUInt32LE(0);
-    if (length > FRAME_MAX_BYTES) throw new CargoError('PROTOCOL_ERROR', 'A frame of the lazy link is too long.');
+    if (length > this.#longest) throw new CargoError('PROTOCOL_ERROR', 'A frame of the lazy link is too long.');
     return new Part(this.#memory.take(length));
   }
 

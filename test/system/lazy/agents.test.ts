@@ -263,3 +263,32 @@ test('a stranger, a migration that is over, a container that runs and a host tha
     expect(fs.readFileSync(join(agents.stateDir, kept), 'utf8')).not.toContain('PRIVATE KEY');
   }
 });
+
+test('the source keeps its files open from one connection to the next, for some seconds, and not beyond the end', async () => {
+  await using agents = await lazyAgents();
+  const { source, at, address } = agents;
+  const links = (): string[] =>
+    fs
+      .readdirSync('/proc/self/fd')
+      .flatMap((fd) => linkOf(fd))
+      .filter((path) => path.startsWith(at('source')));
+  expect(links(), 'the target has just listed them').not.toEqual([]);
+  await expect.poll(links, { timeout: 15_000 }).toEqual([]);
+
+  const again = await connectForRanges(address(at('identity.json')));
+  const closed = new Promise<void>((resolve) => again.socket.once('close', () => resolve()));
+  await once(again.socket.resume(), 'data');
+  expect(links()).not.toEqual([]);
+  await source.rounds.end('m1');
+  expect(links()).toEqual([]);
+  await closed;
+});
+
+/** Where a descriptor of this process leads to; nowhere if it is closed by now, as that of listing them all is. */
+function linkOf(fd: string): string[] {
+  try {
+    return [fs.readlinkSync(`/proc/self/fd/${fd}`)];
+  } catch {
+    return [];
+  }
+}

@@ -3,7 +3,14 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { duplexPair, PassThrough } from 'node:stream';
 import { expect, test, vi } from 'vitest';
 import { serveRanges } from '../../../../src/agent/lazy/range-server.ts';
-import { encodeRequest, type Frame, FrameChannel, kinds, type RangeRequest } from '../../../../src/agent/lazy/wire.ts';
+import {
+  encodeRequest,
+  type Frame,
+  FrameChannel,
+  kinds,
+  type RangeRequest,
+  REQUEST_MAX_BYTES,
+} from '../../../../src/agent/lazy/wire.ts';
 
 const REQUESTS = 20;
 const MOST_AT_ONCE = 4;
@@ -91,4 +98,13 @@ test('the next answers are read while an earlier one is on its way; all memory c
   await served;
   await vi.waitFor(() => expect(source.givenBack.size).toBe(MOST_AT_ONCE));
   here.destroy();
+});
+
+test('what is longer than any request is not even received', async () => {
+  const [here, there] = duplexPair();
+  const served = serveRanges({ socket: there, keys: null }, slowSource());
+  using channel = new FrameChannel({ socket: here, keys: null });
+  channel.send(kinds.read, 1, Buffer.alloc(REQUEST_MAX_BYTES + 1));
+  await expect(served).rejects.toMatchObject({ code: 'PROTOCOL_ERROR' });
+  expect(there.destroyed).toBe(true);
 });

@@ -26,7 +26,7 @@ async function written(bodies: readonly Buffer[], key: Buffer | null): Promise<B
 
 function reading(key: Buffer | null, memory?: BodyMemory): FrameChannel {
   const keys = key === null ? null : { send: randomBytes(32), receive: key };
-  return new FrameChannel({ socket: new PassThrough(), keys }, memory);
+  return new FrameChannel({ socket: new PassThrough(), keys }, memory === undefined ? {} : { memory });
 }
 
 test.each([['sealed', randomBytes(32)] as const, ['plain', null] as const])(
