@@ -49,7 +49,7 @@ export class ServedRanges {
     this.#endOldest(key);
     try {
       refuse();
-      await this.#serveOpen(key, request, connection, refuse);
+      await this.#serveOpen(request, connection, refuse);
     } catch (error) {
       const { migrationId: migration, mountIndex: mount } = request;
       this.#log.warn({ migration, mount, err: error }, 'ranges are served no more');
@@ -57,6 +57,16 @@ export class ServedRanges {
       connection.socket.destroy();
       this.#serving.delete(serving);
       ended.resolve();
+    }
+  }
+
+  /** Opens what will be asked for next. What goes wrong is told to who asks. */
+  prepare(request: RangesRequest): void {
+    try {
+      const [of, files] = this.#filesOf(request);
+      void this.#keepAWhile(of, files);
+    } catch (error) {
+      this.#log.debug({ migration: request.migrationId, err: error }, 'files are not opened ahead');
     }
   }
 
@@ -81,16 +91,8 @@ export class ServedRanges {
     for (const { connection } of all.slice(0, Math.max(0, all.length - MOST_CONNECTIONS))) connection.socket.destroy();
   }
 
-  async #serveOpen(
-    key: string,
-    request: RangesRequest,
-    connection: RoundConnection,
-    refuse: () => void,
-  ): Promise<void> {
-    const tree = this.#treeOf(request);
-    const of = `${key}/${lastRoundOf(tree.stateDir)}`;
-    const files = this.#files.get(of) ?? { opening: ThreadedFiles.open(tree), users: 0, idle: undefined };
-    this.#files.set(of, files);
+  async #serveOpen(request: RangesRequest, connection: RoundConnection, refuse: () => void): Promise<void> {
+    const [of, files] = this.#filesOf(request);
     files.users += 1;
     clearTimeout(files.idle);
     try {
@@ -99,6 +101,14 @@ export class ServedRanges {
       files.users -= 1;
       if (files.users === 0) await this.#keepAWhile(of, files);
     }
+  }
+
+  #filesOf(request: RangesRequest): [of: string, files: OpenFiles] {
+    const tree = this.#treeOf(request);
+    const of = `${request.migrationId}/${request.mountIndex}/${lastRoundOf(tree.stateDir)}`;
+    const files = this.#files.get(of) ?? { opening: ThreadedFiles.open(tree), users: 0, idle: undefined };
+    this.#files.set(of, files);
+    return [of, files];
   }
 
   /** What could not be opened is tried anew by who comes next. */
