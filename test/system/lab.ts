@@ -44,12 +44,17 @@ export class LabUnderTest {
     return this.#env['CARGO_CA'] ?? '';
   }
 
+  /** What its agent says of itself. */
+  async host(name: string): Promise<Host> {
+    const { hosts } = Hosts.parse(await this.json('hosts'));
+    const found = hosts.find((host) => host.name === name);
+    if (found === undefined) throw new Error(`host ${name} is not registered`);
+    return found;
+  }
+
   /** The host's address, which the machine reaches. */
   async address(host: string): Promise<string> {
-    const { hosts } = Hosts.parse(await this.json('hosts'));
-    const found = hosts.find(({ name }) => name === host);
-    if (found === undefined) throw new Error(`host ${host} is not registered`);
-    return found.dataAddress.replace(/:\d+$/, '');
+    return (await this.host(host)).dataAddress.replace(/:\d+$/, '');
   }
 
   cargoctl(...args: string[]): Promise<Ran> {

@@ -10,11 +10,11 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   for (const host of ['h1', 'h2']) await lab.lab('boot', host);
-  await lab.sweep(['h1', 'h2'], 'rm -f /etc/docker/daemon.json');
+  await lab.sweep(['h1', 'h2'], 'rm -rf /etc/docker/daemon.json /root/next');
   await lab.lab('restart-docker', 'h2');
 });
 
-const numbers = Array.from({ length: 14 }, (_, index) => index + 1);
+const numbers = Array.from({ length: 16 }, (_, index) => index + 1);
 /** At its end it reads a file that nobody has touched: the number of its start says which. */
 const work =
   'n=$(wc -l < starts); trap "md5sum e$n >> ends; sync; exit 0" TERM; test $n = 1 && trap "exit 0" TERM; while :; do sleep 0.1; done';
@@ -28,6 +28,17 @@ async function atLab(...args: string[]): Promise<void> {
 async function killHydrator(): Promise<void> {
   const script = `for p in $(cat ${GROUP}); do grep -q hydrate.ts /proc/$p/cmdline && kill -9 $p; done; true`;
   await lab.must('h2', 'sh', '-c', script);
+}
+
+const NEXT_VERSION = '9.8.7';
+
+/** Another release stands where this one stood, as after `tar x`; what runs goes on with what it has loaded. */
+async function upgrade(host: string): Promise<void> {
+  const script = `mkdir -p /root/next/node_modules && cd /opt/cargo &&
+    for name in *; do test $name = node_modules || cp -a $name /root/next; done &&
+    sed -i 's/"version": "[^"]*"/"version": "${NEXT_VERSION}"/' /root/next/package.json &&
+    mount --bind node_modules /root/next/node_modules && cd / && mount --rbind /root/next /opt/cargo`;
+  await lab.must(host, 'sh', '-c', script);
 }
 
 /** systemd ends the agent's and Docker's services, Docker ends its containers; then all that is left gets SIGTERM, later SIGKILL. */
@@ -66,7 +77,7 @@ test('restarts, kills, reboots and power cuts while data follows: the container 
   await untouched('systemctl restart of the agent at the source', () => atLab('restart-agent', 'h1'));
   await untouched('an OOM kill of the agent', async () => {
     await atLab('kill-agent', 'h2');
-    await one.reads('h2', 'e13');
+    await one.reads('h2', 'e15');
     await atLab('restart-agent', 'h2');
   });
   await untouched('an OOM kill of the hydrator', killHydrator);
@@ -75,6 +86,12 @@ test('restarts, kills, reboots and power cuts while data follows: the container 
     await killHydrator();
     await atLab('restart-agent', 'h2');
   });
+  await untouched('an upgrade of the agent, in its place', async () => {
+    await upgrade('h2');
+    await atLab('restart-agent', 'h2');
+    expect((await lab.host('h2')).version).toBe(NEXT_VERSION);
+  });
+  await untouched('the end of the hydrator of before the upgrade', killHydrator);
   await atLab('restart-docker', 'h2');
   await isWell('a restart of the daemon');
 
@@ -92,7 +109,7 @@ test('restarts, kills, reboots and power cuts while data follows: the container 
   });
   await untouched('a power cut of the source', async () => {
     await atLab('kill', 'h1');
-    const waits = one.reads('h2', 'e14');
+    const waits = one.reads('h2', 'e16');
     await atLab('boot', 'h1');
     await waits;
   });
