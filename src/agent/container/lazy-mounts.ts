@@ -21,6 +21,7 @@ import {
   warmHydrator,
 } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { receivedRound } from '../volume/index.ts';
 import { type Cover, cover, coverOf, openView, restore, treeOf, uncover } from './cover.ts';
 import { endUsers } from './end-users.ts';
 import { definitionOf, type Target, targetOf, updateTarget } from './records.ts';
@@ -31,6 +32,10 @@ const LOOK_MS = 500;
 const SHORTEST_LOOK_MS = 50;
 /** After a boot: Docker may still be clearing up after its own attempt, or something else has the port for a moment. */
 const START_AGAIN_MS = 2_000;
+/** A container that starts syncs a few small things one after the other, and each would wait for what the copy has on its way to the disk. */
+const LONGEST_START_MS = 60_000;
+/** Healthy, it still has to answer its first client. */
+const AFTER_START_MS = 500;
 /** Where a test may strike in the middle of the copy. */
 const MIDWAY_BYTES = 2 ** 20;
 
@@ -70,6 +75,7 @@ export class LazyMounts {
       await openView(mount.cover);
       files += await this.#stage(context, mount, bwlimit);
       await this.#protect(mount, context.signal);
+      await controlVolume(mount.stateDir, { do: 'gentle', forMs: LONGEST_START_MS });
       await controlVolume(mount.stateDir, { do: paused ? 'pause' : 'resume' });
     }
     return { files, armMs: performance.now() - began };
@@ -123,6 +129,7 @@ export class LazyMounts {
   async hydrate(context: StepContext): Promise<StepOutput<'hydrate'>> {
     const mounts = lazyMounts(context);
     let isOwed = await this.#wake(context);
+    await this.#copyGently(mounts, AFTER_START_MS);
     let triedAt = performance.now();
     let statuses: LazyStatus[];
     const eta = new Eta();
@@ -179,6 +186,11 @@ export class LazyMounts {
     }
     await this.#forget(context, mounts);
     if (mounts.length > 0) await updateTarget(context, () => ({ lazy: [] }));
+  }
+
+  /** Nothing is wrong with one that is through, or has no hydrator: that is found where it matters. */
+  async #copyGently(mounts: readonly LazyMount[], forMs: number): Promise<void> {
+    for (const { stateDir } of mounts) await controlVolume(stateDir, { do: 'gentle', forMs }).catch(() => {});
   }
 
   async #protectAll(context: StepContext, mounts: readonly LazyMount[]): Promise<void> {
@@ -239,6 +251,7 @@ export class LazyMounts {
         hostId: peer.hostId,
         migrationId,
         mountIndex: index,
+        round: receivedRound(join(context.directory, `mount-${index}`)),
         ...this.#identity,
       },
     });

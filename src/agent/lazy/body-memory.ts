@@ -1,9 +1,7 @@
-/** Smaller ones come out of Node's own pool, many to a piece of memory. */
-const SMALL_BYTES = 4096;
-
 /**
  * Memory for the bodies of large frames, which is given back and used again: a new megabyte for each is work for the
- * garbage collector that takes longer than reading and writing it.
+ * garbage collector that takes longer than reading and writing it. Of those smaller than half of it many may be under way, each
+ * with no more than it needs.
  */
 export class BodyMemory {
   readonly #bytes: number;
@@ -18,7 +16,7 @@ export class BodyMemory {
 
   /** Not cleared. Whoever takes it and doesn't give it back leaves it to the garbage collector. */
   take(length: number): Buffer {
-    if (length <= SMALL_BYTES || length > this.#bytes) return Buffer.allocUnsafe(length);
+    if (length < this.#bytes / 2 || length > this.#bytes) return Buffer.allocUnsafe(length);
     return Buffer.from(this.takeWhole(), 0, length);
   }
 

@@ -1,5 +1,5 @@
 /** Granularity in which content is fetched and known to be here. */
-export const CHUNK_BYTES = 65536;
+export const CHUNK_BYTES = 16384;
 
 /** Chunks from `first` up to and without `end`. */
 export type ChunkRange = { first: number; end: number };

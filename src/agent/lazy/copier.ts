@@ -14,7 +14,7 @@ const ALONE = { bytes: 4 * 1024 * 1024, requestBytes: READ_MAX_BYTES };
 const BESIDE_PROCESSES = { bytes: 256 * 1024, requestBytes: 128 * 1024 };
 /** A process that has just waited will soon wait again. */
 const CALM_MS = 250;
-/** After it was armed, when its container starts: only what that will read is worth being in its way. */
+/** After it was armed, when something is to start with it: only what that will read is worth being in its way. */
 const START_MS = 2000;
 const WINDOW_REQUESTS = 32;
 /** Not yet durable: who writes for the first time waits until it is, as much as there is of that file. */
@@ -71,6 +71,11 @@ export class Copier {
   /** Bytes per second; null: as fast as it goes. */
   limit(bytesPerSecond: number | null): void {
     this.#pace.set(bytesPerSecond);
+  }
+
+  /** For so long from now, and no longer than that: somebody's own writes to this disk are not to queue behind the copy's. */
+  beGentle(forMs: number): void {
+    this.#gentleUntil = performance.now() + forMs;
   }
 
   hurry(file: number, chunk: number): void {

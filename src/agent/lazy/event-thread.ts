@@ -3,7 +3,7 @@ import { answerEvent, type ContentEvent, isOpening, parseEvents, readEvents } fr
 import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
-import { demandOf, WHOLE_AT_OPEN_BYTES } from './demand.ts';
+import { type Demand, demandOf, WHOLE_AT_OPEN_BYTES } from './demand.ts';
 import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
@@ -12,7 +12,7 @@ import { OpenNames } from './open-names.ts';
 
 const PAUSE_MS = 10;
 
-type Noted = Omit<Miss, 'hasOtherNames'>;
+type Noted = Pick<Miss, 'event' | 'file'>;
 
 /**
  * Reads events and answers those whose content is here; all others go to the main thread. It never opens, writes to or
@@ -80,9 +80,11 @@ class EventThread {
     // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
     const mayBeLetOpen = file >= 0 && isOpening(event) && !table.isHere(file) && table.size(file) > WHOLE_AT_OPEN_BYTES;
     const hasOtherNames = mayBeLetOpen && this.#names.areMore(file, event.fd);
-    const isAllowed = file >= 0 && (table.isDone(file) || this.#isHere(event, file, hasOtherNames));
+    const isDone = file >= 0 && table.isDone(file);
+    const demand = file < 0 || isDone ? null : this.#demand(event, file, hasOtherNames);
+    const isAllowed = isDone || (demand !== null && this.#isHere(event, file, demand));
     if (file >= 0 && !isAllowed) {
-      this.#port.postMessage({ event, file, hasOtherNames } satisfies Miss);
+      this.#port.postMessage({ event, file, hasOtherNames, demand } satisfies Miss);
       return;
     }
     answerEvent(this.#group, event.fd, isAllowed);
@@ -92,11 +94,14 @@ class EventThread {
     else close(event.fd);
   }
 
-  #isHere(event: ContentEvent, file: number, hasOtherNames: boolean): boolean {
+  #demand(event: ContentEvent, file: number, hasOtherNames: boolean): Demand | null {
     const table = this.#table;
-    const size = table.size(file);
-    const demand = demandOf(event, { size, isSparse: table.isSparse(file), hasOtherNames });
-    if (demand === null || !isFulfilled(table, file, demand, chunksNeeded(event, demand, size))) return false;
+    return demandOf(event, { size: table.size(file), isSparse: table.isSparse(file), hasOtherNames });
+  }
+
+  #isHere(event: ContentEvent, file: number, demand: Demand): boolean {
+    const table = this.#table;
+    if (!isFulfilled(table, file, demand, chunksNeeded(event, demand, table.size(file)))) return false;
     if (demand.durable) table.noteWrite(file);
     // The main thread answers once it has written: its change of the time and that of the process must not mix.
     return !(demand.durable && table.isBeingWritten(file));

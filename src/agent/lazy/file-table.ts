@@ -1,3 +1,4 @@
+import { CargoError } from '../../api/cargo-error.ts';
 import type { Stat } from '../../linux/stat.ts';
 import { Bitmap } from './bitmap.ts';
 import { bitmapBytes, type ChunkRange, chunkCount } from './chunks.ts';
@@ -94,8 +95,13 @@ export class FileTable {
     return this.parts.count;
   }
 
-  /** `start`: where the file's bits begin. */
+  /**
+   * `start`: where the file's bits begin.
+   * @throws CargoError MIGRATION_FAILED for an inode that is in here: two accounts of what of it is here would both be wrong
+   */
   set(file: number, entry: { inode: number; size: number; isSparse: boolean; start: number }): void {
+    if (this.findInode(entry.inode) >= 0)
+      throw new CargoError('MIGRATION_FAILED', `The source lists a file twice: inode ${entry.inode} at the target.`);
     setBoth(this.#inodes, this.#inodesHigh, file, entry.inode);
     setBoth(this.#sizes, this.#sizesHigh, file, entry.size);
     this.#starts[file] = entry.start;

@@ -1,7 +1,8 @@
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { CargoError } from '../../api/cargo-error.ts';
-import { ServedFiles, type ServedTree } from './served-files.ts';
-import type { FilesAnswer, FilesQuestion } from './threaded-files.ts';
+import { DescriptorLedger } from './descriptor-ledger.ts';
+import { ServedFiles } from './served-files.ts';
+import type { FilesAnswer, FilesOrder, FilesQuestion } from './threaded-files.ts';
 
 const nothing = new Uint8Array(0);
 const toNoQuestion = { id: 0, bytes: nothing, next: null, memory: new ArrayBuffer(0) };
@@ -16,9 +17,9 @@ function serve(files: ServedFiles, { id, read, from, memory }: FilesQuestion): F
   }
 }
 
-function open(from: MessagePort, tree: ServedTree): void {
+function open(from: MessagePort, { tree, slots }: FilesOrder): void {
   try {
-    const files = new ServedFiles(tree);
+    const files = new ServedFiles(tree, new DescriptorLedger(slots));
     from.postMessage({ ...toNoQuestion, error: null } satisfies FilesAnswer);
     from.on('message', (question: FilesQuestion | null) => {
       if (question !== null) {
@@ -38,7 +39,7 @@ function open(from: MessagePort, tree: ServedTree): void {
 
 if (parentPort === null) throw new Error('this file runs in a worker thread');
 const port = parentPort;
-port.once('message', (tree: ServedTree | null) => {
-  if (tree === null) port.close();
-  else open(port, tree);
+port.once('message', (order: FilesOrder | null) => {
+  if (order === null) port.close();
+  else open(port, order);
 });

@@ -4,11 +4,13 @@ import { isErrno } from '../../linux/libc.ts';
 import { close } from '../../linux/open.ts';
 import { takeDescriptor } from '../../linux/pidfd.ts';
 import { IN_FLIGHT_LINK } from './in-flight.ts';
+import { processesWith } from './processes.ts';
 import type { Holder } from './volume-record.ts';
 
 /** Descriptors of a holder: the group, and the memory of what was read from it (InFlight). */
 const GROUP_FD = 3;
 const IN_FLIGHT_FD = 4;
+const GROUP_LINK = 'anon_inode:[fanotify]';
 /** A shutdown sends SIGTERM to all processes while containers are still ending: those must not read zeros. SIGKILL ends a holder. */
 const HOLD = "trap '' TERM INT HUP; exec sleep infinity";
 /** In a holder's environment, so that it is known as one of ours. */
@@ -42,12 +44,20 @@ export function isAlive({ pid, startTime }: Holder): boolean {
 /** Both, from a holder that lives and has them; null when no holder does. */
 export function takeKept(holders: readonly Holder[]): Kept | null {
   for (const holder of holders.filter(isAlive)) {
-    const group = takeOne(holder, GROUP_FD, 'anon_inode:[fanotify]');
+    const group = takeOne(holder, GROUP_FD, GROUP_LINK);
     const inFlight = takeOne(holder, IN_FLIGHT_FD, IN_FLIGHT_LINK);
     if (group !== null && inFlight !== null && isAlive(holder)) return { group, inFlight };
     for (const fd of [group, inFlight]) if (fd !== null) close(fd);
   }
   return null;
+}
+
+function linkOf(pid: number, fd: number): string | null {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${fd}`);
+  } catch {
+    return null;
+  }
 }
 
 /** `link`: what proc(5) shows for such a descriptor. */
@@ -64,6 +74,17 @@ function takeOne({ pid }: Holder, number: number, link: string): number | null {
 
 export function endHolder(holder: Holder): void {
   if (isAlive(holder)) process.kill(holder.pid, 'SIGKILL');
+}
+
+/**
+ * Ends what else holds a volume's group, whether its record knows of it or not: a hydrator may be killed before it has written
+ * down the holder that it started. Call it when nobody starts one any more.
+ */
+export function endAllHolders(stateDir: string): void {
+  for (const pid of processesWith(`${HOLDER_MARK}=${stateDir}`)) {
+    const startTime = startTimeOf(pid);
+    if (startTime !== null && linkOf(pid, GROUP_FD) === GROUP_LINK) endHolder({ pid, startTime });
+  }
 }
 
 /** This process, so that another one can end it. */

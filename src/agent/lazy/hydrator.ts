@@ -13,7 +13,7 @@ import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { startEventThread } from './event-thread-start.ts';
 import { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
-import { endHolder, isAlive, type Kept, startHolder } from './holders.ts';
+import { endAllHolders, isAlive, type Kept, startHolder } from './holders.ts';
 import { type Ghost, InFlight } from './in-flight.ts';
 import { Journal } from './journal.ts';
 import { copyOrder, loadTable } from './load-table.ts';
@@ -129,7 +129,7 @@ export class Hydrator {
     await Promise.race([Promise.all(this.#ghosts), this.#crashed.promise]);
     while (this.#misses.waiting > 0) await Promise.race([delay(5), this.#crashed.promise]);
     await this.#change({ phase: 'finished' });
-    for (const holder of this.#record.holders) endHolder(holder);
+    endAllHolders(this.#o.stateDir);
     this.#demandLink.close();
     this.#bulkLink.close();
   }
@@ -239,6 +239,8 @@ export class Hydrator {
     } else if (request.do === 'bwlimit') {
       this.#copier.limit(request.bytesPerSecond);
       await this.#change({ bwlimit: request.bytesPerSecond });
+    } else if (request.do === 'gentle') {
+      this.#copier.beGentle(request.forMs);
     }
     return this.#status();
   }

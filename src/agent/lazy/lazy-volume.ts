@@ -2,7 +2,7 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { askHydrator } from './control.ts';
-import { endHolder } from './holders.ts';
+import { endAllHolders, endHolder, isAlive } from './holders.ts';
 import { logPath, startHydrator } from './hydrator-process.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
@@ -14,6 +14,7 @@ import { expectRecord, readRecord, writeRecord } from './volume-record.ts';
 
 const POLL_MS = 10;
 const ARM_LIMIT_MS = 600_000;
+const END_LIMIT_MS = 5_000;
 
 export type StageOptions = {
   /** Root of the tree, as the last round with a content limit left it; in use by nobody. */
@@ -149,9 +150,14 @@ export async function forgetVolume(stateDir: string): Promise<void> {
  * uses and nobody will: it is about to be removed.
  */
 export async function dropVolume(stateDir: string): Promise<void> {
-  const record = await readRecord(stateDir);
-  if (record?.hydrator) endHolder(record.hydrator);
-  for (const holder of record?.holders ?? []) endHolder(holder);
+  const hydrator = (await readRecord(stateDir))?.hydrator ?? null;
+  if (hydrator !== null) {
+    endHolder(hydrator);
+    // It may be about to start a holder. On a disk that does not answer it can't end: then it starts none either.
+    const limit = performance.now() + END_LIMIT_MS;
+    while (isAlive(hydrator) && performance.now() < limit) await delay(POLL_MS);
+  }
+  endAllHolders(stateDir);
   await rm(stateDir, { recursive: true, force: true });
 }
 

@@ -71,8 +71,9 @@ export class Misses {
     return this.#denied;
   }
 
-  async handle({ event, file, hasOtherNames }: Miss): Promise<void> {
-    const isAllowed = await this.#answer(event, this.#fulfil(event, file, hasOtherNames));
+  async handle(miss: Miss): Promise<void> {
+    const { event, file } = miss;
+    const isAllowed = await this.#answer(event, this.#fulfil(miss));
     if (isAllowed && isOpening(event)) this.keepOpen({ file, opened: event.fd });
     else close(event.fd);
   }
@@ -95,7 +96,9 @@ export class Misses {
     const { table } = this.#o;
     const files = file === NOT_LOOKED ? ((await untilAsleep(() => candidatesOf(event, table))) ?? []) : [file];
     if (files.length > 0) {
-      const fulfilled = Promise.all(files.map((candidate) => this.#fulfil(event, candidate, true)));
+      const fulfilled = Promise.all(
+        files.map((candidate) => this.#fulfil({ event, file: candidate, hasOtherNames: true, demand: null })),
+      );
       await this.#answer(
         event,
         fulfilled.then((all) => all.every((one) => one)),
@@ -133,10 +136,10 @@ export class Misses {
     }
   }
 
-  async #fulfil(event: ContentEvent, file: number, hasOtherNames: boolean): Promise<boolean> {
+  async #fulfil({ event, file, hasOtherNames, demand: known }: Miss): Promise<boolean> {
     const { table, settler } = this.#o;
     if (file < 0) return false;
-    const demand = await this.#demand(event, file, hasOtherNames);
+    const demand = known ?? (await this.#demand(event, file, hasOtherNames));
     const needed = chunksNeeded(event, demand, table.size(file));
     for (let turn = 0; !isFulfilled(table, file, demand, needed); turn += 1) {
       // What it still lacks somebody else is at, who must get to go on.

@@ -21,7 +21,7 @@ export type Placeholder = {
 const RECORD_BYTES = 96;
 const HANDLE_MAX_BYTES = 64;
 const HEAD_BYTES = 16;
-const MAGIC = 'cargo-lazy-1';
+const MAGIC = 'cargo-lazy-2';
 const BATCH = 1024;
 
 const indexPath = (stateDir: string): string => join(stateDir, 'placeholders');

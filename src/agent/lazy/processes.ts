@@ -33,6 +33,11 @@ export function environmentOf(pid: number): string[] {
   return text(`/proc/${pid}/environ`).split('\0');
 }
 
+/** Processes but this one that were started with this line (`name=value`) in their environment. */
+export function processesWith(line: string): number[] {
+  return processIds().filter((pid) => environmentOf(pid).includes(line));
+}
+
 function processIds(): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -2,7 +2,15 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { CargoError } from '../../api/cargo-error.ts';
 import { RequestQueue } from './request-queue.ts';
-import { type Frame, FrameChannel, kinds, type RangeConnection, type RangeRequest, REQUEST_MAX_BYTES } from './wire.ts';
+import {
+  type Frame,
+  FrameChannel,
+  kinds,
+  parseListRequest,
+  type RangeConnection,
+  type RangeRequest,
+  REQUEST_MAX_BYTES,
+} from './wire.ts';
 
 type MaybeLater<T> = T | Promise<T>;
 
@@ -16,7 +24,7 @@ export type RangeSource = {
 };
 
 /**
- * Answers one connection's requests in the order in which they came, until it closes. The target has a connection for
+ * Answers one connection's requests in the order in which they came, pings before all others, until it closes. The target has a connection for
  * what somebody waits for and another for the background, so neither stands in the other's way.
  *
  * @param refuse asked before each answer: throws when the target may have nothing any more, which ends the connection
@@ -28,7 +36,7 @@ export async function serveRanges(
 ): Promise<void> {
   const { socket } = connection;
   using channel = new FrameChannel(connection, { longest: REQUEST_MAX_BYTES });
-  using requests = new RequestQueue(socket, channel, source);
+  using requests = new RequestQueue(socket, channel, source, refuse);
   try {
     refuse();
     // The source speaks first: a target that has just left TLS must not be heard before that is known here.
@@ -36,7 +44,7 @@ export async function serveRanges(
     for await (const { frame, answer } of requests) {
       refuse();
       if (!(await reply({ channel, source }, frame, answer))) await room(socket);
-      if (frame.kind === kinds.list) await sendList({ channel, socket, source }, frame.id);
+      if (frame.kind === kinds.list) await sendList({ channel, socket, source }, frame);
     }
   } finally {
     socket.destroy();
@@ -50,7 +58,6 @@ async function reply(
   { kind, id }: Frame,
   answer: Promise<Buffer> | null,
 ): Promise<boolean> {
-  if (kind === kinds.ping) return channel.send(kinds.pong, id);
   if (kind === kinds.list) return true;
   try {
     if (answer === null) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
@@ -63,9 +70,9 @@ async function reply(
 
 type ListTo = { channel: FrameChannel; socket: Duplex; source: RangeSource };
 
-async function sendList({ channel, socket, source }: ListTo, id: number): Promise<void> {
+async function sendList({ channel, socket, source }: ListTo, { id, body }: Frame): Promise<void> {
   try {
-    for (let from: number | null = 0; from !== null && !socket.destroyed; ) {
+    for (let from: number | null = parseListRequest(body); from !== null && !socket.destroyed; ) {
       const { bytes, next }: Awaited<ReturnType<RangeSource['entries']>> = await source.entries(from);
       if (!channel.send(kinds.entries, id, bytes)) await room(socket);
       from = next;

@@ -7,7 +7,7 @@ const READS_AHEAD = 4;
 /** Above this many the socket is not read from. */
 const MOST_WAITING = 64;
 
-/** `answer`: of a request to read, null of all others. */
+/** `answer`: of a request to read, null of all others that are no ping. */
 export type Request = { frame: Frame; answer: Promise<Buffer> | null };
 
 /**
@@ -25,8 +25,8 @@ export class RequestQueue implements Disposable {
   #isOver = false;
   #failure: unknown = null;
 
-  /** From now on the socket's bytes are read here and nowhere else. */
-  constructor(socket: Duplex, channel: FrameChannel, source: RangeSource) {
+  /** From now on the socket's bytes are read here and nowhere else. `refuse` is asked before a ping is answered. */
+  constructor(socket: Duplex, channel: FrameChannel, source: RangeSource, refuse: () => void) {
     this.#socket = socket;
     this.#source = source;
     const end = (): void => {
@@ -36,7 +36,14 @@ export class RequestQueue implements Disposable {
     // Of a socket that has left TLS come bytes by its `data` events and no other way.
     socket.on('data', (piece: Buffer) => {
       try {
-        this.#waiting.push(...channel.receive(piece));
+        for (const frame of channel.receive(piece)) {
+          if (frame.kind !== kinds.ping) {
+            this.#waiting.push(frame);
+            continue;
+          }
+          refuse();
+          this.#pong(channel, frame.id);
+        }
       } catch (error) {
         this.#failure ??= error;
       }
@@ -48,7 +55,7 @@ export class RequestQueue implements Disposable {
     socket.resume();
   }
 
-  /** Until the connection is over. @throws CargoError as `FrameChannel.receive` does, after what came before that */
+  /** Until the connection is over. @throws what `refuse` and `FrameChannel.receive` do, after what came before that */
   async *[Symbol.asyncIterator](): AsyncGenerator<Request> {
     while (!this.#socket.destroyed) {
       const [frame] = this.#waiting;
@@ -74,6 +81,11 @@ export class RequestQueue implements Disposable {
     for (const answer of this.#begun) answer?.then((bytes) => this.#source.giveBack(bytes)).catch(() => {});
     this.#waiting.length = 0;
     this.#begun.length = 0;
+  }
+
+  /** At once: who asks would take a slow disk for a lost connection. Where much is on its way to him, he hears of that. */
+  #pong(channel: FrameChannel, id: number): void {
+    if (!this.#socket.writableNeedDrain) channel.send(kinds.pong, id);
   }
 
   #beginSome(): void {

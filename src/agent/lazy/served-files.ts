@@ -11,32 +11,50 @@ import { BlockCursor } from '../volume/block-cursor.ts';
 import { readFully } from '../volume/file-content.ts';
 import { isOutlined } from '../volume/file-sender.ts';
 import { FILE, HASH_BYTES } from '../volume/format.ts';
-import type { Manifest } from '../volume/manifest.ts';
 import { OpenRoot } from '../volume/open-root.ts';
-import { openManifest } from '../volume/partial-manifest.ts';
+import { openStale } from '../volume/partial-manifest.ts';
 import { LINK, RecordView, STALE } from '../volume/record.ts';
-import { walkDirectories } from '../volume/tree.ts';
+import { type Tree, walkDirectories } from '../volume/tree.ts';
 import { openRecorded } from '../volume/tree-entry.ts';
+import { DescriptorLedger } from './descriptor-ledger.ts';
 import { type ByteRange, encodeEntry, type ListedFile } from './entry.ts';
 import { hashOf } from './range-hash.ts';
 import type { RangeRequest } from './wire.ts';
 
 const OPEN_FILES = 64;
+/** The root, and the file that is opened before the oldest one is closed. */
+export const MOST_DESCRIPTORS = OPEN_FILES + 2;
 const LIST_BATCH_BYTES = 262_144;
+/** A disk may have to be searched for each file: who waits for the list is told at least every so often. */
+const LIST_BATCH_MS = 1000;
 const AHEAD_BYTES = 2 * 1024 * 1024;
 /** A file of more pieces is told with its smaller gaps filled: they are zeros either way. */
 const MOST_RANGES = 10_000;
-const Acknowledged = z.object({ acknowledged: z.string(), contentLimit: z.number().nullable().default(null) });
+const Sent = z.object({
+  acknowledged: z.string().nullable(),
+  sent: z.string().nullable(),
+  contentLimit: z.number().nullable().default(null),
+});
 
-export type ServedTree = { path: string; stateDir: string; contentLimit?: number };
+/** `round`: its name, by which files are chosen and numbered; without it the last one that was acknowledged. */
+export type ServedTree = { path: string; stateDir: string; contentLimit?: number; round?: string };
 
-/** What the last round left, by its name: files are numbered by it. @throws when no round was completed */
-export function lastRoundOf(stateDir: string): string {
-  return acknowledgedIn(stateDir).acknowledged;
+/**
+ * What is served is what the round left that the target received, which may be one whose acknowledgement was lost on the way.
+ * @throws CargoError WRONG_PHASE when no such round was sent
+ */
+function roundOf({ stateDir, round }: Omit<ServedTree, 'path'>): { label: string; contentLimit: number | null } {
+  const { acknowledged, sent, contentLimit } = Sent.parse(
+    JSON.parse(readFileSync(join(stateDir, 'source.json'), 'utf8')),
+  );
+  const label = round ?? acknowledged;
+  if (label !== null && (label === acknowledged || label === sent)) return { label, contentLimit };
+  throw new CargoError('WRONG_PHASE', `The round ${label ?? 'before the first'} is not one that was sent last.`);
 }
 
-function acknowledgedIn(stateDir: string): z.infer<typeof Acknowledged> {
-  return Acknowledged.parse(JSON.parse(readFileSync(join(stateDir, 'source.json'), 'utf8')));
+/** The name of the last round that was acknowledged. @throws CargoError WRONG_PHASE when there is none */
+export function lastRoundOf(stateDir: string): string {
+  return roundOf({ stateDir }).label;
 }
 
 /**
@@ -45,7 +63,7 @@ function acknowledgedIn(stateDir: string): z.infer<typeof Acknowledged> {
  */
 export class ServedFiles implements Disposable {
   readonly #root: OpenRoot;
-  readonly #manifest: Manifest;
+  readonly #tree: Tree;
   /** Of file `n`: its record, and its directory's. */
   readonly #records: number[] = [];
   readonly #directories: number[] = [];
@@ -54,15 +72,25 @@ export class ServedFiles implements Disposable {
   readonly #open = new Map<number, number>();
   /** Where who reads a file from front to back goes on. */
   #next = { file: -1, offset: 0 };
+  readonly #ledger: DescriptorLedger;
   readonly #stat = new Stat();
   readonly #view = new RecordView();
 
-  /** `stateDir` is that of the rounds' sending side, which knows the `contentLimit` of the last one too. */
-  constructor(options: ServedTree) {
-    const state = acknowledgedIn(options.stateDir);
-    this.#manifest = openManifest(options.stateDir, state.acknowledged);
+  /**
+   * `stateDir` is that of the rounds' sending side, which knows the `contentLimit` of the last one too. `ledger`, of MOST_DESCRIPTORS: which
+   * ones of the tree are open.
+   */
+  constructor(options: ServedTree, ledger = DescriptorLedger.ofSize(MOST_DESCRIPTORS)) {
+    this.#ledger = ledger;
+    using undo = new DisposableStack();
+    const state = roundOf(options);
+    this.#tree = openStale(options.stateDir, state.label);
+    undo.use(this.#tree.file);
     this.#root = OpenRoot.open({ path: options.path, isFile: false });
+    ledger.add(this.#root.fd);
+    undo.defer(() => ledger.closeAll());
     this.#collect({ contentLimit: options.contentLimit ?? state.contentLimit ?? Number.MAX_SAFE_INTEGER });
+    undo.move();
   }
 
   get count(): number {
@@ -74,7 +102,8 @@ export class ServedFiles implements Disposable {
     const batch: Buffer[] = [];
     let length = 0;
     let file = from;
-    for (; file < this.count && length < LIST_BATCH_BYTES; file += 1) {
+    const limit = performance.now() + LIST_BATCH_MS;
+    for (; file < this.count && length < LIST_BATCH_BYTES && performance.now() < limit; file += 1) {
       const entry = encodeEntry(this.list(file));
       batch.push(entry);
       length += entry.length;
@@ -117,13 +146,12 @@ export class ServedFiles implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const fd of this.#open.values()) close(fd);
-    this.#root[Symbol.dispose]();
-    this.#manifest[Symbol.dispose]();
+    this.#ledger.closeAll();
+    this.#tree.file[Symbol.dispose]();
   }
 
   #collect(limit: { contentLimit: number }): void {
-    const { file } = this.#manifest.tree;
+    const { file } = this.#tree;
     const view = new RecordView();
     const above: number[] = [];
     walkDirectories(file, {
@@ -144,14 +172,14 @@ export class ServedFiles implements Disposable {
   }
 
   #record(file: number): RecordView {
-    return this.#view.moveTo(this.#manifest.tree.file, this.#records[file] ?? 0);
+    return this.#view.moveTo(this.#tree.file, this.#records[file] ?? 0);
   }
 
   /** Names from the root down. */
   #path(file: number): Buffer[] {
     const names: Buffer[] = [Buffer.from(this.#record(file).name.subarray(0, -1))];
     for (let at = this.#directories[file]; at !== undefined; at = this.#parents.get(at)) {
-      const { name } = this.#view.moveTo(this.#manifest.tree.file, at);
+      const { name } = this.#view.moveTo(this.#tree.file, at);
       if (name.length > 1) names.unshift(Buffer.from(name.subarray(0, -1)));
     }
     return names;
@@ -171,7 +199,7 @@ export class ServedFiles implements Disposable {
     const fd = this.#openFile(file);
     for (const [oldest, oldFd] of this.#open) {
       if (this.#open.size < OPEN_FILES) break;
-      close(oldFd);
+      this.#ledger.close(oldFd);
       this.#open.delete(oldest);
     }
     this.#open.set(file, fd);
@@ -190,6 +218,7 @@ export class ServedFiles implements Disposable {
       }
       const fd = openRecorded(directory, last, this.#record(file));
       if (fd === null) throw this.#changed(file);
+      this.#ledger.add(fd);
       return fd;
     } catch (cause) {
       throw cause instanceof CargoError ? cause : this.#changed(file, cause);

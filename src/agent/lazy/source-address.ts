@@ -34,6 +34,11 @@ export const SourceAddress = z.discriminatedUnion('kind', [
     hostId: z.string(),
     migrationId: z.string(),
     mountIndex: z.int(),
+    round: z
+      .string()
+      .describe(
+        'Its name: of the last round that was received here. What the source sent after it, or believes to have, is not what is here.',
+      ),
     identity: z.string().describe('Path of this host’s agent’s identity, read for each connection: it is renewed.'),
     trust: z.string().describe('Path of what that agent knows of hosts that were removed.'),
   }),
@@ -79,10 +84,10 @@ export async function connectForRanges(address: SourceAddress): Promise<RangeCon
     import('../net/trust.ts'),
     import('../net/source-call.ts'),
   ]);
-  const { hostId, migrationId, mountIndex } = address;
+  const { hostId, migrationId, mountIndex, round } = address;
   (await Trust.open(address.trust)).refuseRevoked(hostId);
   const source = { peer: { hostId, address: address.address }, credentials: await readCredentials(address.identity) };
-  const path = `/v1/migrations/${migrationId}/mounts/${mountIndex}/ranges`;
+  const path = `/v1/migrations/${migrationId}/mounts/${mountIndex}/ranges?round=${encodeURIComponent(round)}`;
   return upgraded(source, { path, protocol: LAZY_PROTOCOL }, AbortSignal.timeout(2 * CONNECT_LIMIT_MS));
 }
 

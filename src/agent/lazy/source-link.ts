@@ -5,6 +5,7 @@ import { BodyMemory } from './body-memory.ts';
 import { decodeEntries, type ListedFile } from './entry.ts';
 import { ANSWER_MAX_BYTES, verifiedBytes } from './range-hash.ts';
 import {
+  encodeListRequest,
   encodeRequest,
   type Frame,
   FrameChannel,
@@ -23,10 +24,11 @@ const ANSWERS_KEPT = 4;
 
 type Request = {
   kind: Kind;
-  body: Buffer;
+  /** Made anew each time it is sent. */
+  body: () => Buffer;
   resolve: (bytes: Buffer) => void;
   reject: (error: unknown) => void;
-  onEntries?: (entry: ListedFile) => void;
+  onEntries?: (entries: Iterable<ListedFile>) => void;
 };
 
 /**
@@ -57,7 +59,7 @@ export class SourceLink {
    * @throws CargoError SOURCE_FILE_CHANGED and whatever else the source says of this request
    */
   async read(file: number, offset: number, length: number): Promise<Buffer> {
-    const answer = await this.#ask({ kind: kinds.read, body: encodeRequest({ file, offset, length }) });
+    const answer = await this.#ask({ kind: kinds.read, body: () => encodeRequest({ file, offset, length }) });
     const bytes = verifiedBytes(answer, length);
     if (bytes !== null) return bytes;
     throw new CargoError('CHECKSUM_MISMATCH', 'What the source sent arrived damaged; nothing of it was written.');
@@ -67,9 +69,20 @@ export class SourceLink {
     this.#memory.give(bytes);
   }
 
-  /** Calls back for every file that is left at the source. */
-  async list(onEntries: (entry: ListedFile) => void): Promise<void> {
-    await this.#ask({ kind: kinds.list, body: Buffer.alloc(0), onEntries });
+  /**
+   * Calls back for every file that is left at the source, once, in their order; after a lost connection it goes on where it was.
+   * @throws whatever `onEntry` throws; CargoError of the source
+   */
+  async list(onEntry: (entry: ListedFile) => void): Promise<void> {
+    let next = 0;
+    const onEntries = (entries: Iterable<ListedFile>): void => {
+      for (const entry of entries) {
+        if (entry.file !== next) throw new CargoError('PROTOCOL_ERROR', 'The source lists its files out of turn.');
+        onEntry(entry);
+        next += 1;
+      }
+    };
+    await this.#ask({ kind: kinds.list, body: () => encodeListRequest(next), onEntries });
   }
 
   /** Begins to connect before there is anything to ask. */
@@ -95,9 +108,8 @@ export class SourceLink {
     return promise;
   }
 
-  /** The body is kept, to be sent again; sealing changes what it is given. */
   #send(frames: FrameChannel, id: number, { kind, body }: Pick<Request, 'kind' | 'body'>): void {
-    frames.send(kind, id, Buffer.from(body));
+    frames.send(kind, id, body());
   }
 
   /** At once when the last connection was of use; else after a pause, which grows: a source that refuses is not pressed. */
@@ -174,7 +186,13 @@ export class SourceLink {
     const request = this.#requests.get(id);
     if (kind === kinds.pong || request === undefined) return;
     if (kind === kinds.entries && request.onEntries !== undefined) {
-      for (const entry of decodeEntries(body)) request.onEntries(entry);
+      try {
+        request.onEntries(decodeEntries(body));
+      } catch (error) {
+        // What becomes of this request: the connection is as good as it was.
+        this.#requests.delete(id);
+        request.reject(error);
+      }
       return;
     }
     this.#requests.delete(id);

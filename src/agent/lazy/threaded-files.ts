@@ -1,14 +1,18 @@
 import { Worker } from 'node:worker_threads';
 import { CargoError, type ErrorBody } from '../../api/cargo-error.ts';
 import { BodyMemory } from './body-memory.ts';
+import { DescriptorLedger } from './descriptor-ledger.ts';
 import { ANSWER_MAX_BYTES } from './range-hash.ts';
 import type { RangeSource } from './range-server.ts';
-import type { ServedTree } from './served-files.ts';
+import { MOST_DESCRIPTORS, type ServedTree } from './served-files.ts';
 import type { RangeRequest } from './wire.ts';
 
 const WARM_MS = 300_000;
 /** Of two connections. */
 const ANSWERS_KEPT = 8;
+
+/** What the thread gets first: what to serve, and where to say what is open of it (`DescriptorLedger`). */
+export type FilesOrder = { tree: ServedTree; slots: Int32Array<SharedArrayBuffer> };
 
 /**
  * `read`: the answer for this range; null: entries from file number `from` on. `memory` is handed over, and back with the
@@ -51,8 +55,6 @@ function takeWarm(): Worker | null {
 
 function launch(): Worker {
   return new Worker(new URL('./files-thread.ts', import.meta.url), {
-    // Descriptors opened through koffi are unknown to Node's tracking.
-    trackUnmanagedFds: false,
     resourceLimits: { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 256 },
   });
 }
@@ -63,12 +65,14 @@ export class ThreadedFiles implements AsyncDisposable {
   readonly #waiting = new Map<number, Waiting>();
   readonly #memory = new BodyMemory(ANSWER_MAX_BYTES, ANSWERS_KEPT);
   readonly #ended: Promise<void>;
+  readonly #ledger = DescriptorLedger.ofSize(MOST_DESCRIPTORS);
+  readonly #lost = Promise.withResolvers<void>();
   #lastId = 0;
   #failure: CargoError | null = null;
 
   private constructor(tree: ServedTree) {
     this.#worker = takeWarm() ?? launch();
-    this.#worker.postMessage(tree);
+    this.#worker.postMessage({ tree, slots: this.#ledger.slots } satisfies FilesOrder);
     this.#worker.on('message', ({ id, bytes, next, memory, error }: FilesAnswer) => {
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
@@ -77,7 +81,12 @@ export class ThreadedFiles implements AsyncDisposable {
       else waiting?.resolve({ bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength), next });
     });
     this.#ended = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
-    this.#worker.on('error', (error) => this.#fail(error)).on('exit', () => this.#fail(new Error('the thread ended')));
+    this.#worker
+      .on('error', (error) => this.#fail(error))
+      .on('exit', () => {
+        this.#ledger.closeAll();
+        this.#fail(new Error('the thread ended'));
+      });
   }
 
   /** @throws CargoError INTERNAL when no round was completed, or the tree isn't there */
@@ -90,6 +99,11 @@ export class ThreadedFiles implements AsyncDisposable {
       await files.#ended;
       throw error;
     }
+  }
+
+  /** Resolves when nothing can be read any more, if only because this was disposed of. */
+  get lost(): Promise<void> {
+    return this.#lost.promise;
   }
 
   /** What `serveRanges` asks. */
@@ -124,5 +138,6 @@ export class ThreadedFiles implements AsyncDisposable {
     this.#failure ??= new CargoError('INTERNAL', "The files can't be read any more.", { cause });
     for (const waiting of this.#waiting.values()) waiting.reject(this.#failure);
     this.#waiting.clear();
+    this.#lost.resolve();
   }
 }

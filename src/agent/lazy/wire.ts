@@ -8,7 +8,7 @@ export const LAZY_PROTOCOL = 'cargo-lazy/1';
 
 /** A frame: u32 length of the body, u8 kind, u32 id of the request, body, and where frames are sealed 16 bytes of seal. */
 export const kinds = {
-  /** Target: the placeholders, please. Source: `entries` frames, then `end`. */
+  /** Target: u32, the placeholders from this number on, please. Source: `entries` frames, then `end`. */
   list: 1,
   entries: 2,
   end: 3,
@@ -29,6 +29,7 @@ export type Frame = { kind: number; id: number; body: Buffer };
 
 const HEAD_BYTES = 9;
 const REQUEST_BYTES = 16;
+const LIST_REQUEST_BYTES = 4;
 const nothing = Buffer.alloc(0);
 const freshMemory = { take: (length: number): Buffer => Buffer.allocUnsafe(length) };
 /** Above what either side ever sends; a peer that announces more is not one of ours. */
@@ -179,6 +180,18 @@ export function parseRequest(body: Buffer): RangeRequest {
   };
   if (request.length <= READ_MAX_BYTES) return request;
   throw new CargoError('PROTOCOL_ERROR', 'More is asked for than fits one answer.');
+}
+
+export function encodeListRequest(from: number): Buffer {
+  const body = Buffer.allocUnsafe(LIST_REQUEST_BYTES);
+  body.writeUInt32LE(from, 0);
+  return body;
+}
+
+/** The number of the file from which on they are listed. @throws CargoError PROTOCOL_ERROR */
+export function parseListRequest(body: Buffer): number {
+  if (body.length !== LIST_REQUEST_BYTES) throw new CargoError('PROTOCOL_ERROR', 'A request is unknown.');
+  return body.readUInt32LE(0);
 }
 
 export function parseFailure(body: Buffer): CargoError {

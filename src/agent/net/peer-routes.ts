@@ -92,8 +92,11 @@ function parseRequest(request: IncomingMessage): DataRequest | RangesRequest {
   const protocol = other === 'ranges' ? LAZY_PROTOCOL : DATA_PROTOCOL;
   const isKnown = request.headers.upgrade === protocol && migrationId !== undefined;
   if (isKnown && round === undefined) {
-    const kind = other === 'ranges' ? 'ranges' : 'verification';
-    return { kind, migrationId, mountIndex: Number(mountIndex) };
+    const of = { migrationId, mountIndex: Number(mountIndex) };
+    if (other !== 'ranges') return { kind: 'verification', ...of };
+    const name = url.searchParams.get('round');
+    if (name === null) throw new CargoError('BAD_REQUEST', 'ranges are had of a round: which one is not said');
+    return { kind: 'ranges', ...of, round: name };
   }
   const query = RoundQuery.safeParse({
     final: url.searchParams.get('final'),

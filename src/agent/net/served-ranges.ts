@@ -8,7 +8,8 @@ import { ThreadedFiles } from '../lazy/threaded-files.ts';
 import type { RecordStore } from '../migrations/record-store.ts';
 import type { RoundConnection } from '../volume/index.ts';
 
-export type RangesRequest = { kind: 'ranges'; migrationId: string; mountIndex: number };
+/** `round`: the name of the one that the target received last. */
+export type RangesRequest = { kind: 'ranges'; migrationId: string; mountIndex: number; round: string };
 
 /** `key` begins with the migration's id. */
 type Serving = { key: string; connection: RoundConnection; ended: Promise<void> };
@@ -60,11 +61,12 @@ export class ServedRanges {
     }
   }
 
-  /** Opens what will be asked for next. What goes wrong is told to who asks. */
-  prepare(request: RangesRequest): void {
+  /** Opens what will be asked for next; resolves once that is over. What goes wrong is told to who asks. */
+  async prepare(request: Omit<RangesRequest, 'round'>): Promise<void> {
     try {
-      const [of, files] = this.#filesOf(request);
-      void this.#keepAWhile(of, files);
+      const round = lastRoundOf(this.#stateDirOf(request));
+      const [of, files] = this.#filesOf({ ...request, round });
+      await this.#keepAWhile(of, files);
     } catch (error) {
       this.#log.debug({ migration: request.migrationId, err: error }, 'files are not opened ahead');
     }
@@ -83,7 +85,7 @@ export class ServedRanges {
     const meant = [...this.#serving].filter(({ key }) => isMeant(key));
     for (const { connection } of meant) connection.socket.destroy();
     await Promise.all(meant.map(({ ended }) => ended));
-    await Promise.all([...this.#files.keys()].filter(isMeant).map((of) => this.#closeFiles(of)));
+    await Promise.all([...this.#files].filter(([of]) => isMeant(of)).map((entry) => this.#closeFiles(...entry)));
   }
 
   #endOldest(key: string): void {
@@ -96,7 +98,9 @@ export class ServedRanges {
     files.users += 1;
     clearTimeout(files.idle);
     try {
-      await serveRanges(connection, (await files.opening).source, refuse);
+      const opened = await files.opening;
+      void opened.lost.then(() => connection.socket.destroy());
+      await serveRanges(connection, opened.source, refuse);
     } finally {
       files.users -= 1;
       if (files.users === 0) await this.#keepAWhile(of, files);
@@ -105,40 +109,51 @@ export class ServedRanges {
 
   #filesOf(request: RangesRequest): [of: string, files: OpenFiles] {
     const tree = this.#treeOf(request);
-    const of = `${request.migrationId}/${request.mountIndex}/${lastRoundOf(tree.stateDir)}`;
-    const files = this.#files.get(of) ?? { opening: ThreadedFiles.open(tree), users: 0, idle: undefined };
+    const of = `${request.migrationId}/${request.mountIndex}/${request.round}`;
+    const known = this.#files.get(of);
+    if (known !== undefined) return [of, known];
+    const files = { opening: ThreadedFiles.open(tree), users: 0, idle: undefined };
     this.#files.set(of, files);
+    files.opening.then(
+      async ({ lost }) => {
+        await lost;
+        this.#forget(of, files);
+      },
+      () => this.#forget(of, files),
+    );
     return [of, files];
   }
 
-  /** What could not be opened is tried anew by who comes next. */
-  async #keepAWhile(of: string, files: OpenFiles): Promise<void> {
-    const isOpen = await files.opening.then(
-      () => true,
-      () => false,
-    );
-    if (files.users > 0) return;
+  /** What can't be read is opened anew by who comes next. */
+  #forget(of: string, files: OpenFiles): void {
     clearTimeout(files.idle);
-    if (isOpen) files.idle = setTimeout(() => void this.#closeFiles(of), KEPT_OPEN_MS).unref();
-    else this.#files.delete(of);
+    if (this.#files.get(of) === files) this.#files.delete(of);
   }
 
-  async #closeFiles(of: string): Promise<void> {
-    const files = this.#files.get(of);
-    if (files === undefined) return;
-    this.#files.delete(of);
+  async #keepAWhile(of: string, files: OpenFiles): Promise<void> {
+    await files.opening.catch(() => {});
+    if (files.users > 0 || this.#files.get(of) !== files) return;
     clearTimeout(files.idle);
+    files.idle = setTimeout(() => void this.#closeFiles(of, files), KEPT_OPEN_MS).unref();
+  }
+
+  async #closeFiles(of: string, files: OpenFiles): Promise<void> {
+    this.#forget(of, files);
     const opened = await files.opening.catch(() => null);
     await opened?.[Symbol.asyncDispose]();
   }
 
   /** Only of a container that is stopped and gated: nothing but its own writes would change what the manifest says. */
-  #treeOf({ migrationId, mountIndex }: RangesRequest): ServedTree {
+  #treeOf({ migrationId, mountIndex, round }: RangesRequest): ServedTree {
     const record = this.#records.get(migrationId);
     if (record.source?.frozen == null) {
       throw new CargoError('WRONG_PHASE', `migration ${migrationId} has not stopped its container here`);
     }
-    const stateDir = join(this.#records.directory(migrationId), `mount-${mountIndex}`);
-    return { path: sourceMountPath(record, mountIndex), stateDir };
+    const stateDir = this.#stateDirOf({ migrationId, mountIndex });
+    return { path: sourceMountPath(record, mountIndex), stateDir, round };
+  }
+
+  #stateDirOf({ migrationId, mountIndex }: Pick<RangesRequest, 'migrationId' | 'mountIndex'>): string {
+    return join(this.#records.directory(migrationId), `mount-${mountIndex}`);
   }
 }

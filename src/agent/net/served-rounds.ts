@@ -154,7 +154,7 @@ export class ServedRounds {
       audit: this.#options.auditChanges,
       onWholeScan: (reason) => log.warn({ reason }, 'the last round scans everything'),
     });
-    if (final && contentLimit !== null) this.ranges.prepare({ kind: 'ranges', migrationId, mountIndex });
+    if (final && contentLimit !== null) void this.ranges.prepare({ kind: 'ranges', migrationId, mountIndex });
     if (final) await this.#endLog(key);
     return sent;
   }

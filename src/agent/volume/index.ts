@@ -121,6 +121,13 @@ async function measure(root: TreeRoot, signal: AbortSignal): Promise<TreeMeasure
   return resultOf<TreeMeasure>(await runJob({ socket: null, keys: null, job, bwlimit: null, signal }), 'changedAtNs');
 }
 
+/** The name of the last round that this side has received; the source knows it by that. @throws CargoError WRONG_PHASE when there is none */
+export function receivedRound(stateDir: string): string {
+  const state = new StateFile(stateDir, 'target.json', TargetState).read();
+  if (state === null) throw new CargoError('WRONG_PHASE', `no round has been received in ${stateDir}`);
+  return state.state;
+}
+
 /**
  * At the target: whether anybody has changed anything in the tree since the last round of copying was complete. Where the
  * content followed (`isLazy`), that has moved the ctime of every file, and no mtime.

@@ -16,9 +16,12 @@ export class Manifest implements Disposable {
   readonly blocks: BlockListReader;
 
   constructor(stateDir: string, label: string) {
+    using undo = new DisposableStack();
     const paths = manifestPaths(stateDir, label);
     this.tree = openTree(paths.tree);
+    undo.use(this.tree.file);
     this.blocks = new BlockListReader(paths.blocks);
+    undo.move();
   }
 
   [Symbol.dispose](): void {

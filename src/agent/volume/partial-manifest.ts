@@ -1,10 +1,11 @@
 import { closeSync, fsyncSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { isErrno } from '../../linux/libc.ts';
 import { FILE } from './format.ts';
 import { Manifest, manifestPaths, NewManifest } from './manifest.ts';
 import { mergeTrees } from './merged-tree.ts';
 import { RecordView } from './record.ts';
-import { openTree } from './tree.ts';
+import { openTree, type Tree } from './tree.ts';
 
 /**
  * A manifest that a round with a list of changes leaves: only what differs from the manifest `base`. Its files are
@@ -31,6 +32,21 @@ export function baseOfPartial(stateDir: string, label: string): string | null {
 export function openManifest(stateDir: string, label: string): Manifest {
   makeWhole(stateDir, label);
   return new Manifest(stateDir, label);
+}
+
+/**
+ * Opens a tree with all that is STALE in a manifest; the caller closes it. What was STALE is looked at in every round (`BaseTree.unsure`), so
+ * the part that differs from the base holds it: a few entries, however many there are.
+ */
+export function openStale(stateDir: string, label: string): Tree {
+  const isPartial = baseOfPartial(stateDir, label) !== null;
+  try {
+    return openTree(manifestPaths(stateDir, isPartial ? partOf(label) : label).tree);
+  } catch (error) {
+    if (!isPartial || !isErrno(error, 'ENOENT')) throw error;
+    // It was made whole meanwhile.
+    return openTree(manifestPaths(stateDir, label).tree);
+  }
 }
 
 /** All that is kept for these manifests has one of these labels. */

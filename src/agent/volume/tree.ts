@@ -38,7 +38,8 @@ export function walkDirectories(file: PagedFile, visitor: Visitor<number>): void
  * PROTOCOL_ERROR.
  */
 export function openTree(path: string, visit: (record: RecordView) => void = () => {}): Tree {
-  const file = PagedFile.open(path);
+  using undo = new DisposableStack();
+  const file = undo.use(PagedFile.open(path));
   const index = new InodeIndex(file.size / (RECORD_BYTES + 24));
   const view = new RecordView();
   for (let offset = 0; offset < file.size; ) {
@@ -55,6 +56,7 @@ export function openTree(path: string, visit: (record: RecordView) => void = () 
     offset += view.length;
   }
   if (file.size === 0) throw damaged('it is empty');
+  undo.move();
   return { file, index };
 }
 

@@ -6,8 +6,9 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import type { ContainerModule } from '../../../src/agent/container/module.ts';
 import { allHandlers } from '../../../src/agent/handlers.ts';
 import {
@@ -28,7 +29,7 @@ import type { Credentials } from '../../../src/agent/net/identity.ts';
 import { connectToSource } from '../../../src/agent/net/peer.ts';
 import { ServedRounds } from '../../../src/agent/net/served-rounds.ts';
 import { Trust } from '../../../src/agent/net/trust.ts';
-import { receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
+import { receivedRound, receiveRound, sendRound } from '../../../src/agent/volume/index.ts';
 import { TestAuthority } from '../../unit/agent/net/test-authority.ts';
 import { quietHandlers } from '../../unit/agent/quiet-handlers.ts';
 import { Image } from './images.ts';
@@ -170,7 +171,7 @@ async function lazyAgents() {
   const source = await sourceAgent(directory);
   const address = (identity: string): SourceAddress => ({
     ...{ kind: 'agent', address: source.wire.address, hostId: sourceId, migrationId: 'm1', mountIndex: 0 },
-    ...{ identity, trust: at('target-trust.json') },
+    ...{ round: receivedRound(at('state')), identity, trust: at('target-trust.json') },
   });
   const credentials = await writeIdentity(at('identity.json'), targetId);
   const peer = { hostId: sourceId, address: source.wire.address };
@@ -282,6 +283,32 @@ test('the source keeps its files open from one connection to the next, for some 
   await source.rounds.end('m1');
   expect(links()).toEqual([]);
   await closed;
+});
+
+test('what follows is of the round that the target has, though the source never heard that it arrived', async () => {
+  await using agents = await lazyAgents();
+  const { records, rounds } = agents.source;
+  await rounds.end('m1');
+  const path = join(records.directory('m1'), 'mount-0', 'source.json');
+  const state = JSON.parse(fs.readFileSync(path, 'utf8'));
+  fs.writeFileSync(path, JSON.stringify({ ...state, acknowledged: null }));
+  await armVolume(agents.stateDir);
+  expect(await agents.read('a')).toEqual(agents.content('a'));
+  const round = '00000000-0000-4000-8000-000000000000';
+  const another = { ...agents.address(agents.at('identity.json')), round };
+  const { socket } = await connectForRanges(another);
+  await expect(once(socket.resume(), 'close')).resolves.toBeDefined();
+});
+
+test('files whose thread is lost are opened anew: who waits for them gets them', async () => {
+  const posted = vi.spyOn(Worker.prototype, 'postMessage');
+  await using agents = await lazyAgents();
+  await armVolume(agents.stateDir);
+  expect(await agents.read('a')).toEqual(agents.content('a'));
+  const threads = new Set(posted.mock.contexts.filter((context) => context instanceof Worker));
+  posted.mockRestore();
+  await Promise.all([...threads].map((thread) => thread.terminate()));
+  expect(await agents.read('b')).toEqual(agents.content('b'));
 });
 
 /** Where a descriptor of this process leads to; nowhere if it is closed by now, as that of listing them all is. */

@@ -119,10 +119,17 @@ export class LazyPair implements AsyncDisposable {
 
   /** The hydrator and all holders. */
   async killAll(): Promise<void> {
-    for (const name of fs.readdirSync('/proc').filter((entry) => /^\d+$/.test(entry))) {
-      const environment = readText(`/proc/${name}/environ`).split('\0');
-      if (environment.includes(`CARGO_LAZY_HOLDER=${this.stateDir}`)) await this.kill(Number(name));
-    }
+    // A hydrator replaces a holder that was killed before it.
+    for (let all = this.#all(); all.length > 0; all = this.#all()) for (const pid of all) await this.kill(pid);
+  }
+
+  #all(): number[] {
+    const line = `CARGO_LAZY_HOLDER=${this.stateDir}`;
+    return fs
+      .readdirSync('/proc')
+      .filter((entry) => /^\d+$/.test(entry) && readText(`/proc/${entry}/environ`).split('\0').includes(line))
+      .map(Number)
+      .filter(isRunning);
   }
 
   /** For a hydrator to come, the host was booted since the last one. */

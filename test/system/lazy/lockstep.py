@@ -98,7 +98,7 @@ def where(a, size):
     """Often inside, sometimes at the end of a page or of a chunk, at the end of the file, or beyond it."""
     kind = a % 8
     if kind < 5: return a % max(1, size)
-    if kind == 5: return a % max(1, size) // 65536 * 65536
+    if kind == 5: return a % max(1, size) // 16384 * 16384
     if kind == 6: return max(0, size - a % 9000)
     return min(MAX_SIZE, size + a % 70_000)
 

@@ -5,11 +5,13 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { startHolder, takeKept } from '../../../src/agent/lazy/holders.ts';
 import { controlVolume, dropVolume, stageVolume } from '../../../src/agent/lazy/lazy-volume.ts';
 import { probe, refuseTooMany } from '../../../src/agent/lazy/probe.ts';
 import { connectTo, type SourceAddress } from '../../../src/agent/lazy/source-address.ts';
 import { SourceLink } from '../../../src/agent/lazy/source-link.ts';
 import { SourceServer } from '../../../src/agent/lazy/source-server.ts';
+import { readRecord } from '../../../src/agent/lazy/volume-record.ts';
 import { CargoError } from '../../../src/api/cargo-error.ts';
 import { issueAuthority, issueLeaf } from '../../../src/server/pki/issue.ts';
 import { rsyncDifferences } from '../volume/snapshot.ts';
@@ -77,6 +79,25 @@ test('a volume that is dropped leaves no process behind', async () => {
   expect(processes.every(isRunning)).toBe(true);
   await dropVolume(pair.stateDir);
   await expect.poll(() => processes.filter(isRunning)).toEqual([]);
+});
+
+test('a holder of which the record does not know is ended with its volume', async () => {
+  for (const end of ['drop', 'finish'] as const) {
+    await using pair = new LazyPair(image.path, { bwlimit: 1 });
+    for (const [index, name] of ['first', 'file'].entries())
+      fs.writeFileSync(join(pair.source, name), bytes(index, 3 * MB));
+    await pair.begin();
+    const known = (await readRecord(pair.stateDir))?.holders ?? [];
+    const kept = takeKept(known);
+    if (kept === null) throw new Error('nobody holds the group');
+    const { pid } = startHolder(kept, pair.stateDir, []);
+    for (const fd of [kept.group, kept.inFlight]) fs.closeSync(fd);
+    if (end === 'drop') await dropVolume(pair.stateDir);
+    else await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null }).then(() => pair.finish());
+    await expect
+      .poll(() => [pid, ...known.map((holder) => holder.pid)].filter(isRunning), { message: end })
+      .toEqual([]);
+  }
 });
 
 test('capabilities and times are the source’s, unless a process changed them', async () => {

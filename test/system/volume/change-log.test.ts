@@ -6,8 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import fc from 'fast-check';
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
+import { ServedFiles } from '../../../src/agent/lazy/served-files.ts';
 import { RACY_MS } from '../../../src/agent/volume/entry-recorder.ts';
 import { ChangeLog } from '../../../src/agent/volume/index.ts';
+import { openManifest } from '../../../src/agent/volume/partial-manifest.ts';
 import {
   CHANGES,
   FAN_ATTRIB,
@@ -29,6 +31,8 @@ import { removeAll } from './rounds.ts';
 import { snapshot, withoutBlocks } from './snapshot.ts';
 
 const ANSWER_MS = 20_000;
+/** Above it a file follows. */
+const SMALL = 10;
 let image: Image;
 let threads: RoundThreads;
 /** Where the trees are. */
@@ -114,6 +118,44 @@ test('a round by the list of changes leaves what a round with a scan would', asy
     { numRuns: Number(process.env['CARGO_MODEL_RUNS'] ?? 25), verbose: 1 },
   );
 });
+
+test('what is left to follow by such a round, its part alone tells as the whole manifest does', async () => {
+  await using log = ChangeLog.start(in_('a'));
+  let most = 0;
+  const play = async (first: readonly Mutation[], then: readonly Mutation[]): Promise<void> => {
+    begin();
+    for (const name of ['stays', 'moves']) fs.writeFileSync(in_(`a/${name}`), Buffer.alloc(5000, name));
+    fs.linkSync(in_('a/stays'), in_('a/linked'));
+    mutate(in_('a'), first);
+    const [before, listed] = [randomUUID(), randomUUID()];
+    await log.begin(before);
+    await round({ label: before, final: false, isFollowed: true, contentLimit: SMALL });
+    log.acknowledge(before);
+    mutate(in_('a'), then);
+    const changes = await log.changes();
+    if (!('base' in changes)) throw new Error(changes.reason);
+    await round({ label: listed, changes, contentLimit: SMALL });
+    const byPart = following();
+    expect(fs.readdirSync(in_('state-a')), 'the part is enough').not.toContain(`${listed}.tree`);
+    openManifest(in_('state-a'), listed)[Symbol.dispose]();
+    expect(following()).toEqual(byPart);
+    most = Math.max(most, byPart.length);
+  };
+  await fc.assert(fc.asyncProperty(mutations, mutations, play), {
+    numRuns: Number(process.env['CARGO_MODEL_RUNS'] ?? 10),
+    verbose: 1,
+  });
+  expect(most, 'files that follow').toBeGreaterThan(1);
+});
+
+/** Of the last round, in the order in which they are numbered. */
+function following(): string[] {
+  using files = new ServedFiles({ path: in_('a'), stateDir: in_('state-a') });
+  return Array.from({ length: files.count }, (_, file) => {
+    const { path, size, mtimeSeconds } = files.list(file);
+    return `${Buffer.concat(path.flatMap((name) => [Buffer.from('/'), name])).toString('hex')} ${size} ${mtimeSeconds}`;
+  });
+}
 
 const kinds = {
   FAN_ATTRIB,

@@ -59,6 +59,18 @@ test('the copy begins gently, as the container starts, and takes all there is wh
   expect(await next()).toEqual([1024, 1024, 1024, 1024]);
 });
 
+test('it stays gentle for as long as it is told to, and no longer', async () => {
+  const { copier, next } = copying();
+  copier.beGentle(60_000);
+  void copier.run();
+  vi.advanceTimersByTime(10_000);
+  expect(await next()).toEqual([128, 128]);
+  copier.beGentle(500);
+  expect(await next()).toEqual([128, 128]);
+  vi.advanceTimersByTime(500);
+  expect(await next()).toEqual([1024, 1024, 1024, 1024]);
+});
+
 test('what the container will read as it starts comes at full speed, until it waits', async () => {
   const { copier, waits, next } = copying(1);
   void copier.run();

@@ -26,3 +26,9 @@ test('every one of many is found by both threads, and none that is not there', (
 test('a table of no files finds nothing', () => {
   expect(FileTable.ofSize(0, 0, device).findInode(1)).toBe(-1);
 });
+
+test('a file that is listed twice is refused', () => {
+  const table = FileTable.ofSize(2, 8, device);
+  table.set(0, entry(7));
+  expect(() => table.set(1, entry(7))).toThrow(/lists a file twice/);
+});

@@ -100,6 +100,24 @@ test('the next answers are read while an earlier one is on its way; all memory c
   here.destroy();
 });
 
+test('a ping is answered while the disk is at a request that came before it', async () => {
+  const [here, there] = duplexPair();
+  const source = slowSource();
+  const served = serveRanges({ socket: there, keys: null }, source);
+  using channel = new FrameChannel({ socket: here, keys: null });
+  const heard: number[] = [];
+  here.on('data', (piece: Buffer) => {
+    for (const frame of channel.receive(piece)) if (frame.kind === kinds.pong) heard.push(frame.id);
+  });
+  channel.send(kinds.read, 1, encodeRequest({ file: 0, offset: 0, length: LENGTH }));
+  channel.send(kinds.ping, 7);
+  await vi.waitFor(() => expect(heard).toContain(7));
+  expect(source.begun()).toBe(1);
+  source.release();
+  here.destroy();
+  await served;
+});
+
 test('what is longer than any request is not even received', async () => {
   const [here, there] = duplexPair();
   const served = serveRanges({ socket: there, keys: null }, slowSource());
