@@ -19,11 +19,14 @@ export function hierarchies(): { options: string; mount: string }[] {
     .filter(({ mount }) => existsSync(mount));
 }
 
+/** Where a v1 controller's hierarchy is mounted. */
+const mountOf = (controller: string) => hierarchies().find(({ options }) => options === controller)?.mount;
+
 /** The hierarchy in which processes are looked up. @throws CargoError INTERNAL on a machine without cgroup v1. */
 function trackingMount(): string {
-  const found = hierarchies().find(({ options }) => options === 'pids');
-  if (found === undefined) throw new CargoError('INTERNAL', 'the lab needs the cgroup v1 controller `pids`');
-  return found.mount;
+  const mount = mountOf('pids');
+  if (mount === undefined) throw new CargoError('INTERNAL', 'the lab needs the cgroup v1 controller `pids`');
+  return mount;
 }
 
 /** The group's folder in each hierarchy. */
@@ -91,6 +94,28 @@ function groupsBelow(folder: string): string[] {
   return [...children.flatMap((entry) => groupsBelow(join(folder, entry.name))), folder];
 }
 
+/**
+ * From now on no process of the group and below runs a line of its own: one that is in the kernel stops where it would
+ * come back from there (freezer of cgroup v1). Does not wait for it. `killCgroup` ends what is stopped.
+ */
+export function freezeCgroup(group: string): void {
+  const mount = mountOf('freezer');
+  if (mount !== undefined) writeFileSync(join(mount, group, 'freezer.state'), 'FROZEN');
+}
+
+/** A signal reaches a process only when it is not frozen: what `docker pause` froze is let go as well. */
+function thawCgroup(group: string): void {
+  const mount = mountOf('freezer');
+  if (mount === undefined) return;
+  for (const folder of groupsBelow(join(mount, group)).reverse()) {
+    try {
+      writeFileSync(join(folder, 'freezer.state'), 'THAWED');
+    } catch (error) {
+      if (!isGone(error)) throw error;
+    }
+  }
+}
+
 /** Ends every process in the group and below, and waits until they are gone. */
 export async function killCgroup(group: string): Promise<void> {
   const root = trackingMount();
@@ -98,6 +123,7 @@ export async function killCgroup(group: string): Promise<void> {
     const groups = groupsBelow(join(root, group)).map((folder) => folder.slice(root.length + 1));
     const busy = groups.filter((name) => processesOf(name).length > 0);
     for (const name of busy) signalAll(name, 'SIGKILL');
+    thawCgroup(group);
     return busy.length === 0 ? true : undefined;
   });
 }

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CargoError } from '../src/api/cargo-error.ts';
-import { createCgroup, foldersOf, killCgroup, removeCgroup } from './cgroup.ts';
+import { createCgroup, foldersOf, freezeCgroup, killCgroup, removeCgroup } from './cgroup.ts';
 import { diskReleased } from './disk.ts';
 import { startDocker } from './docker.ts';
 import { enterCommand, findInit, hostGroup, hostRoot } from './enter.ts';
@@ -76,13 +76,15 @@ export async function endHost(lab: Lab, host: LabHost): Promise<void> {
 }
 
 /**
- * The power goes: what had not reached the disk is lost. The cable first, so that no process can tell anybody of the
- * errors it gets in its last moments.
+ * The power goes: what had not reached the disk is lost. The cable and the processes first, so that none can tell
+ * anybody of its last moments: not of errors, and not of a sync that ext4 answers with success though it wrote nothing
+ * (jbd2_complete_transaction() of fs/jbd2/journal.c, when the commit that it came for was aborted before it looked).
  */
 export async function cutPower(lab: Lab, host: LabHost): Promise<void> {
   const init = findInit(lab, host);
   if (init === undefined) return;
   await setLink(host, 'down');
+  freezeCgroup(hostGroup(lab, host));
   await stopFileSystem(lab.fs, join(hostRoot(init), 'var/lib/docker'), diskImage(lab.name, host.name));
   await endHost(lab, host);
   await diskReleased(lab.name, host.name);

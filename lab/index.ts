@@ -2,10 +2,10 @@
 export { agentGroup, agentProcess, agentsReady, startAgent, stopAgent } from './agent.ts';
 export { bootMachine, restartAgent } from './boot.ts';
 export { adminToken, caFile, callServer, serverUrl } from './call-server.ts';
-export { signalAll } from './cgroup.ts';
+export { foldersOf, signalAll } from './cgroup.ts';
 export { dockerSocket, restartDocker, signalDocker } from './docker.ts';
 export { downLab } from './down.ts';
-export { findInit, hostRoot, requireInit } from './enter.ts';
+export { findInit, hostGroup, hostRoot, requireInit } from './enter.ts';
 export { execInHost, runInHost } from './exec.ts';
 export { faultPointsOf, serverFaultPoints } from './fault-points.ts';
 export { bootHost, cutPower } from './host.ts';
