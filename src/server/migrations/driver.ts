@@ -33,17 +33,24 @@ export class Driver {
     if (migration.recovery?.fenced === false)
       return new RecoveryDriver(this.#ports, this.#hands).run(migration.recovery);
     if (migration.clearing) return this.#clear();
-    if (migration.undoing !== null) return this.#undo(migration.undoing);
-    if (migration.forgetting.length > 0) return this.#hands.forget();
-    if (migration.phase === 'hydrating') return this.#hydrate();
+    if (migration.undoing !== null) await this.#undo(migration.undoing);
+    else if (migration.forgetting.length > 0) return this.#hands.forget();
+    else if (migration.phase !== 'hydrating') await this.#forwardOrBack(migration.phase);
+    // From there nothing leads back, whichever way led there.
+    if ((await this.#hands.get()).phase === 'hydrating') await this.#hydrate();
+  }
+
+  async #forwardOrBack(phase: Phase): Promise<void> {
     try {
-      await this.#forward(migration.phase);
+      await this.#forward(phase);
     } catch (thrown) {
       this.#ports.turns.leave(this.#hands.id);
       this.#hands.shutdown.throwIfAborted();
       const isCancelled = this.#hands.signal.aborted;
       const error = CargoError.from(isCancelled ? this.#hands.signal.reason : thrown);
       if (!isCancelled && beyondRetry.has(error.code)) throw error;
+      const { startSent } = await this.#hands.get();
+      if (!isCancelled && startSent && standingStill.has(error.code)) return this.#arrive(null, null);
       this.#ports.log.warn({ migration: this.#hands.id, code: error.code, err: error }, 'migration is rolled back');
       const failure: Failure = { code: error.code, message: error.message, details: error.details };
       await this.#hands.update({ undoing: failure, activity: 'rolling back' });
@@ -56,7 +63,6 @@ export class Driver {
     if (phase === 'planned') await this.#hands.update({ phase: 'staging', activity: 'staging' });
     if (phase === 'planned' || phase === 'staging') await this.#stage();
     await this.#switch();
-    if (hasLazy(await this.#hands.get())) await this.#hydrate();
   }
 
   /** Before anything is touched; what was begun before the server was started goes on at once. */
@@ -131,12 +137,12 @@ export class Driver {
     return this.#hands.atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
 
-  /** The container is at home at the target. */
-  async #arrive(downtimeMs: number, start: StepOutput<'start'>): Promise<void> {
+  /** The container is at home at the target. Nulls where it served there and was stopped before its start was known to be good. */
+  async #arrive(downtimeMs: number | null, start: StepOutput<'start'> | null): Promise<void> {
     const migration = await this.#hands.get();
     const { definition, targetId, bases } = migration;
     const downtime = {
-      downtimeMs: definition.running ? Math.round(downtimeMs) : null,
+      downtimeMs: definition.running && downtimeMs !== null ? Math.round(downtimeMs) : null,
       switchTimes: addSwitchTimes(migration.switchTimes, { start }),
       undoing: null,
     };
@@ -202,11 +208,17 @@ export class Driver {
    * Back to where it was. Whatever fails on the way back is tried again until it succeeds, with what it waits for shown.
    * Once the target was told to start it must first refuse the permit for ever; only its answer lets the source resume.
    * What is left at the target is cleared when the source runs again, and a target that is away then is not waited for.
+   * Where it turns out that the container has come up there, the way is forward.
    */
   async #undo(failure: Failure): Promise<void> {
     const { phase, definition, startSent, sourceId, targetId } = await this.#hands.get();
-    while (startSent && !(await this.#hasRefused())) {
-      if (await this.#hasStartedAfterAll(healthLimitMs(definition))) return;
+    try {
+      while (startSent && !(await this.#hasRefused())) {
+        if (await this.#hasStartedAfterAll(healthLimitMs(definition))) return;
+      }
+    } catch (thrown) {
+      if (!standingStill.has(CargoError.from(thrown).code)) throw thrown;
+      return this.#arrive(null, null);
     }
     await this.#hands.atSource('thaw', 'thaw', {}, ON_THE_WAY_BACK);
     await this.#hands.update({ activity: 'the container is on the source as before; clearing the target' });
@@ -276,6 +288,7 @@ export class Driver {
       started = await this.#start(healthTimeoutMs, null);
     } catch (error) {
       this.#hands.shutdown.throwIfAborted();
+      if (standingStill.has(CargoError.from(error).code)) throw error;
       this.#ports.log.warn({ migration: this.#hands.id, err: error }, 'the container that had started is not well');
       await delay(RECHECK_MS, undefined, { signal: this.#hands.shutdown });
       return false;

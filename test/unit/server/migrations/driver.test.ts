@@ -18,6 +18,7 @@ const kinds: FaultKind[] = [
   'answer lost',
   'request delayed',
   'fails',
+  'fails when done',
   'server dies before',
   'server dies after',
 ];
@@ -56,8 +57,8 @@ async function play(
 /** Data that follows the container has followed; never where the server dies before that. */
 async function hydrated(server: Migrations, id: string): Promise<void> {
   for (;;) {
-    const { phase } = await server.get(id);
-    if (phase !== 'hydrating') return;
+    const { phase, error } = await server.get(id);
+    if (phase !== 'hydrating' || error !== null) return;
     await delay(5);
   }
 }
@@ -99,6 +100,18 @@ test.each(lazySteps.flatMap((key) => kinds.map((kind) => ({ key, kind }))))(
     if (key === 'hydrate') expect(ended.phase, 'nothing leads back from there').toBe('copied');
     const known = { stopMs: 1, drainMs: 2, applyMs: 3, armMs: 4, startMs: 5, healthyMs: 6 };
     if (world.target.running) expect(ended.switchTimes, 'whatever died').toEqual(known);
+  },
+);
+
+test.each([null, 'start'])(
+  'lazy: what served at the target and may have read wrong data waits for an operator there (also fails: %s)',
+  async (alsoFails) => {
+    const kind = 'suspect when done';
+    const world = new TwoHosts({ key: 'start', kind, times: 1 }, { lazy: true, ...(alsoFails && { alsoFails }) });
+    const ended = await play(world, async () => {}, 'lazy');
+    expect(ended).toMatchObject({ phase: 'hydrating', error: { code: 'SUSPECT' } });
+    expect(world.source.running, 'nobody starts the source without an operator’s word').toBe(false);
+    expect(world.target.staged, 'what was written there is kept').toBe(true);
   },
 );
 

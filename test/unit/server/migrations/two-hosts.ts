@@ -27,11 +27,18 @@ export type FaultKind =
   | 'request delayed'
   /** The agent fails it for good. */
   | 'fails'
+  /** The agent does it, and then fails: Docker's answer was lost, or the agent was killed. */
+  | 'fails when done'
+  /** The agent does it, then finds that missing data was not protected: it stops the container, and keeps to that. */
+  | 'suspect when done'
   /** The server dies before it sends the command. */
   | 'server dies before'
   /** The server dies when the step is done, before it could record that. */
   | 'server dies after';
 export type Fault = { key: string; kind: FaultKind; times: number };
+
+/** Steps that are answered with what the target knows to have gone wrong. */
+const ofTarget = new Set(['start', 'hydrate', 'refuse', 'abandon']);
 
 type Outcome = { epoch: number; output: unknown } | { epoch: number; error: CargoError };
 
@@ -47,7 +54,13 @@ const id = (digit: string): string => `${digit.repeat(8)}-0000-4000-8000-0000000
 export class TwoHosts implements Hosts, Agents {
   readonly hosts: Host[] = [host('h1', id('1')), host('h2', id('2'))];
   readonly source = { running: true, frozen: false };
-  readonly target = { staged: false, armed: false, running: false, permit: 'unused' as 'unused' | 'used' | 'refused' };
+  readonly target = {
+    staged: false,
+    armed: false,
+    running: false,
+    suspect: false,
+    permit: 'unused' as 'unused' | 'used' | 'refused',
+  };
   /** What the target says of a copy that has run there and written. */
   keptAs: string | null = null;
   /** What it keeps for another try. */
@@ -83,7 +96,16 @@ export class TwoHosts implements Hosts, Agents {
       this.#held = () => this.#perform(key);
       throw unreachable(key);
     }
-    const outcome = this.#outcome(key, epoch, kind === 'fails' || key === this.#alsoFails);
+    if (kind === 'fails when done' || kind === 'suspect when done') this.#perform(key);
+    if (kind === 'suspect when done') {
+      this.target.running = false;
+      this.target.suspect = true;
+    }
+    const outcome = this.#outcome(
+      key,
+      epoch,
+      kind === 'fails' || kind === 'fails when done' || key === this.#alsoFails,
+    );
     if (kind === 'server dies after') throw this.#die();
     if (kind === 'answer lost') throw unreachable(key);
     if ('error' in outcome) throw outcome.error;
@@ -118,6 +140,7 @@ export class TwoHosts implements Hosts, Agents {
     if (key === 'freeze') return this.#freeze();
     if (key === 'stage') return this.#stage();
     if (key === 'arm') return this.#arm();
+    if (this.target.suspect && ofTarget.has(key)) throw new CargoError('SUSPECT', 'it may have read wrong data');
     if (key === 'start') return this.#start();
     if (key === 'hydrate') return { files: 1 };
     if (key === 'refuse') return this.#refuse();
