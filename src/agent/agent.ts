@@ -6,6 +6,7 @@ import type { Heartbeat, HeartbeatAnswer } from '../api/host.ts';
 import type { ContainerModule } from './container/module.ts';
 import { openDataDir } from './data-dir.ts';
 import { allHandlers } from './handlers.ts';
+import { keepAllProtected } from './keep-protected.ts';
 import type { MigrationRecord } from './migrations/record.ts';
 import { RecordStore } from './migrations/record-store.ts';
 import type { SourcePeer } from './migrations/step-context.ts';
@@ -109,9 +110,6 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
   };
   try {
     await listenOn(agentServer, listen);
-    for (const { id, target } of records.whole()) {
-      if (target !== null && target.lazy.length > 0 && !target.held) void wake(steps, parts.container, id, log);
-    }
     log.info({ hostId: identity.hostId, name, listen: formatAddress(listen) }, 'cargo-agent serves');
     await Promise.all([
       keepBeating({ server: () => connection.client, beat, onAnswer, onRefusal, log, signal }),
@@ -123,6 +121,7 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
         log,
         signal,
       }),
+      keepAllProtected({ records, steps, container: parts.container, log }, signal),
     ]);
   } finally {
     log.info('cargo-agent is stopping');
@@ -134,15 +133,6 @@ export async function runAgent(options: AgentOptions, parts: AgentParts, signal:
 
 function heldIn(records: RecordStore): string[] {
   return records.whole().flatMap(({ id, target }) => (target?.held === true ? [id] : []));
-}
-
-/** What fails here is tried again by the step that waits for the data. */
-async function wake(steps: StepRunner, container: ContainerModule, id: string, log: Logger): Promise<void> {
-  try {
-    await steps.whenIdle(id, (context) => container.wake(context));
-  } catch (error) {
-    log.warn({ migration: id, err: error }, 'data that follows a container could not be protected');
-  }
 }
 
 /** What fails is tried again after the next heartbeat. */

@@ -45,6 +45,9 @@ export async function openView({ volume, data, aside, view }: Cover): Promise<vo
   bindMount(isMountPoint(volume) ? volume : aside, view);
 }
 
+/** Whether Docker finds the data. */
+export const isCovered = ({ volume }: Cover): boolean => isMountPoint(volume);
+
 /** From now on Docker finds the data. */
 export function cover({ volume, view }: Cover): void {
   if (!isMountPoint(volume)) bindMount(view, volume);

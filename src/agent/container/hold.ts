@@ -30,6 +30,7 @@ export async function hold(
 /**
  * The server's word has come: the gate opens, and the container starts if Docker, or somebody, tried to start it
  * meanwhile. Docker notes such a failure with the container, so its own rules (restart policy, stopped by hand) decide.
+ * One that can't start now is tried again with the server's next word, or by whoever brings the data that follows it.
  */
 export async function letGo(engine: Engine, lazy: LazyMounts, context: StepContext): Promise<void> {
   const { held, gate, permit, containerId } = targetOf(context);
@@ -39,6 +40,7 @@ export async function letGo(engine: Engine, lazy: LazyMounts, context: StepConte
   await lazy.protect(context);
   await openGate(gate);
   const wanted = !inspect.State.Running && inspect.State.Error !== '';
+  if (lazy.follows(context)) await updateTarget(context, () => ({ held: false }));
   if (wanted) await engine.start(containerId, context.signal);
   await updateTarget(context, () => ({ held: false }));
   context.log.info({ container: inspect.Name, started: wanted }, 'the server says that this host is its home');

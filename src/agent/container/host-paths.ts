@@ -28,11 +28,6 @@ export function isMissing(thrown: unknown): boolean {
   return thrown instanceof Error && 'code' in thrown && (thrown.code === 'ENOENT' || thrown.code === 'ENOTDIR');
 }
 
-/** True where something is mounted on the directory itself, so that it can't be renamed. */
-export async function isMountPoint(path: string): Promise<boolean> {
-  return (await lstat(path)).dev !== (await lstat(dirname(path))).dev;
-}
-
 export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path);

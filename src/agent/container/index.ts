@@ -46,18 +46,16 @@ export function createContainerModule(options: {
       release: (context, input) => release(engine, context, input),
       stage: (context, input) => stage(engine, loads, context, input),
       arm: (context, input) => lazy.arm(context, input),
-      start: async (context, input) => {
-        await lazy.protect(context);
-        return start(engine, context, input);
-      },
+      start: (context, input) => lazy.guard(context, (guarded) => start(engine, guarded, input)),
       hydrate: (context) => lazy.hydrate(context),
       refuse: (context) => refuse(engine, context),
       abandon: (context, input) => abandon(engine, lazy, context, input),
       fence: (context, input) => fence(engine, lazy, context, input),
-      finish: (context) => finish(engine, context),
+      finish: (context) => finish(engine, lazy, context),
     },
     letGo: (context) => letGo(engine, lazy, context),
     wake: (context) => lazy.wake(context),
+    keepProtected: (context) => lazy.keepProtected(context),
     warm: (context) => lazy.warm(context),
     controlHydration: (context, control) => lazy.control(context, control),
     describe: (container, signal) => describe(engine, measureTree, container, signal),

@@ -3,8 +3,6 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HydrationControl, StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
-import type { DataMount } from '../../api/container-definition.ts';
-import type { VolumeHydration } from '../../api/migration.ts';
 import { reach } from '../../faults/reach.ts';
 import type { Engine } from '../docker/index.ts';
 import {
@@ -22,14 +20,15 @@ import {
 } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
 import { receivedRound } from '../volume/index.ts';
-import { type Cover, cover, coverOf, openView, restore, treeOf, uncover } from './cover.ts';
+import { cover, isCovered, openView, restore, treeOf, uncover } from './cover.ts';
 import { endUsers } from './end-users.ts';
-import { definitionOf, type Target, targetOf, updateTarget } from './records.ts';
+import { Eta, tell } from './hydration-progress.ts';
+import { isWhole, type LazyMount, lazyDirectories, lazyMounts, notBegun } from './lazy-mount.ts';
+import { definitionOf, targetOf, updateTarget } from './records.ts';
 import { shutDown } from './shut-down.ts';
-import { endTakenAway, isTakenAway } from './taken-away.ts';
+import { disown, endTakenAway, isTakenAway } from './taken-away.ts';
 
 const LOOK_MS = 500;
-const SHORTEST_LOOK_MS = 50;
 /** After a boot: Docker may still be clearing up after its own attempt, or something else has the port for a moment. */
 const START_AGAIN_MS = 2_000;
 /** A container that starts syncs a few small things one after the other, and each would wait for what the copy has on its way to the disk. */
@@ -42,9 +41,6 @@ const MIDWAY_BYTES = 2 ** 20;
 /** Where the agent keeps who it is, and whom it knows to be removed: the hydrators read both. */
 export type IdentityFiles = { identity: string; trust: string };
 
-/** One mount whose content follows, on the target. */
-type LazyMount = { mount: DataMount; cover: Cover; stateDir: string };
-
 /** The mounts of this host's containers whose content follows. */
 export class LazyMounts {
   readonly #engine: Engine;
@@ -56,6 +52,11 @@ export class LazyMounts {
     this.#engine = engine;
     this.#identity = identity;
     this.#launcher = launcher;
+  }
+
+  /** Whether data of the container is still to come, or may be. */
+  follows(context: StepContext): boolean {
+    return lazyMounts(context).length > 0;
   }
 
   /** What takes a while and can be done while the container still runs at the source. */
@@ -74,7 +75,7 @@ export class LazyMounts {
     for (const mount of lazyMounts(context)) {
       await openView(mount.cover);
       files += await this.#stage(context, mount, bwlimit);
-      await this.#protect(mount, context.signal);
+      await this.#protectOne(mount, context.signal);
       await controlVolume(mount.stateDir, { do: 'gentle', forMs: LONGEST_START_MS });
       await controlVolume(mount.stateDir, { do: paused ? 'pause' : 'resume' });
     }
@@ -84,17 +85,13 @@ export class LazyMounts {
   /**
    * After the agent or the host was started again: what is missing is protected before Docker finds the data. What is not
    * certain to have been protected all the time is suspect: see `#giveUp`.
+   * @returns true when the container is to run, and Docker could not start it now either: ask again
    */
-  async wake(context: StepContext): Promise<void> {
-    await this.#wake(context);
-  }
-
-  /** True when the container is to run, and Docker could not start it now either. */
-  async #wake(context: StepContext): Promise<boolean> {
-    const { permit, containerId } = targetOf(context);
+  async wake(context: StepContext): Promise<boolean> {
+    const { permit, containerId, held } = targetOf(context);
     const mounts = lazyMounts(context);
-    if (mounts.length === 0 || permit !== 'used' || containerId === null) return false;
-    if (targetOf(context).lazy.some(({ takenAway }) => takenAway)) return false;
+    if (mounts.length === 0 || permit !== 'used' || containerId === null || held) return false;
+    if (await this.#isGone(context, mounts)) return false;
     await this.#protectAll(context, mounts);
     try {
       const inspect = await this.#engine.findContainer(containerId, context.signal);
@@ -109,10 +106,36 @@ export class LazyMounts {
     }
   }
 
+  /** While no step does: what is missing stays protected, though its hydrator may be killed. @throws CargoError SUSPECT */
+  async keepProtected(context: StepContext): Promise<void> {
+    const { permit, held, lazy } = targetOf(context);
+    if (permit !== 'used' || held || lazy.some(({ suspect }) => suspect)) return;
+    const mounts = lazyMounts(context);
+    if (mounts.length > 0 && !(await this.#isGone(context, mounts))) await this.#protectAll(context, mounts);
+  }
+
   /**
-   * Before a start: what is to follow must have been armed, and be protected now.
+   * Runs what may start the container and wait for it, and sees to it meanwhile that what is missing stays protected.
    * @throws CargoError WRONG_PHASE, SUSPECT
    */
+  async guard<T>(context: StepContext, work: (context: StepContext) => Promise<T>): Promise<T> {
+    await this.protect(context);
+    const [over, failed] = [new AbortController(), new AbortController()];
+    const watching = this.#watch(context, over.signal).catch((thrown: unknown) => failed.abort(thrown));
+    try {
+      return await work({ ...context, signal: AbortSignal.any([context.signal, failed.signal]) });
+    } catch (thrown) {
+      over.abort();
+      await watching;
+      failed.signal.throwIfAborted();
+      throw thrown;
+    } finally {
+      over.abort();
+      await watching;
+    }
+  }
+
+  /** What is to follow must have been armed, and is protected on return. @throws CargoError WRONG_PHASE, SUSPECT */
   async protect(context: StepContext): Promise<void> {
     const { outcomes } = context.record();
     const isLazy = definitionOf(context).mounts.some(({ strategy }) => strategy === 'lazy');
@@ -125,10 +148,19 @@ export class LazyMounts {
     await this.#protectAll(context, lazyMounts(context));
   }
 
-  /** Returns when all content is here and nothing of the engine is left. @throws CargoError SUSPECT, TARGET_REMOVED */
+  /**
+   * Returns when all content is here and nothing of the engine is left.
+   * @throws CargoError SUSPECT, TARGET_REMOVED; WRONG_PHASE before the server has said that the container may run after a boot
+   */
   async hydrate(context: StepContext): Promise<StepOutput<'hydrate'>> {
+    if (targetOf(context).held) {
+      throw new CargoError(
+        'WRONG_PHASE',
+        'this host was started again: the container is held until the server is heard',
+      );
+    }
     const mounts = lazyMounts(context);
-    let isOwed = await this.#wake(context);
+    let isOwed = await this.wake(context);
     await this.#copyGently(mounts, AFTER_START_MS);
     let triedAt = performance.now();
     let statuses: LazyStatus[];
@@ -137,7 +169,7 @@ export class LazyMounts {
       if (await isTakenAway(this.#engine, context)) throw await endTakenAway(this.#engine, context, mounts);
       await this.#protectAll(context, mounts);
       if (isOwed && performance.now() - triedAt > START_AGAIN_MS) {
-        isOwed = await this.#wake(context);
+        isOwed = await this.wake(context);
         triedAt = performance.now();
       }
       statuses = await Promise.all(mounts.map(({ stateDir }) => volumeStatus(stateDir)));
@@ -173,6 +205,7 @@ export class LazyMounts {
    * is, is noted (`whole`): what is missing will never come.
    */
   async drop(context: StepContext): Promise<void> {
+    if (targetOf(context).whole === null) await disown(context, lazyMounts(context));
     const mounts = lazyMounts(context);
     for (const stateDir of lazyDirectories(context)) coolHydrator(stateDir);
     // Written down once: a repeated call finds less of the engine than the first.
@@ -193,12 +226,33 @@ export class LazyMounts {
     for (const { stateDir } of mounts) await controlVolume(stateDir, { do: 'gentle', forMs }).catch(() => {});
   }
 
+  /** Protection doesn't wait for Docker: it is asked only where nobody finds the data. */
+  async #isGone(context: StepContext, mounts: readonly LazyMount[]): Promise<boolean> {
+    if (targetOf(context).lazy.some(({ takenAway }) => takenAway)) return true;
+    return !mounts.every(({ cover: place }) => isCovered(place)) && (await isTakenAway(this.#engine, context));
+  }
+
+  /** Until it is over. @throws CargoError SUSPECT; what else fails is tried again */
+  async #watch(context: StepContext, over: AbortSignal): Promise<void> {
+    const signal = AbortSignal.any([context.signal, over]);
+    for (;;) {
+      await delay(LOOK_MS, undefined, { signal }).catch(() => {});
+      if (signal.aborted) return;
+      try {
+        await this.#protectAll(context, lazyMounts(context));
+      } catch (thrown) {
+        if (CargoError.from(thrown).code === 'SUSPECT') throw thrown;
+        context.log.warn({ err: thrown }, 'what is missing could not be seen to be protected');
+      }
+    }
+  }
+
   async #protectAll(context: StepContext, mounts: readonly LazyMount[]): Promise<void> {
     if (targetOf(context).lazy.some(({ suspect }) => suspect)) throw await this.#giveUp(context, mounts, '');
     for (const mount of mounts) {
       try {
         await openView(mount.cover);
-        await this.#protect(mount, context.signal);
+        await this.#protectOne(mount, context.signal);
       } catch (thrown) {
         const { code, message } = CargoError.from(thrown);
         if (code === 'SUSPECT') throw await this.#giveUp(context, mounts, message);
@@ -207,7 +261,7 @@ export class LazyMounts {
     }
   }
 
-  async #protect({ stateDir, cover: place }: LazyMount, signal: AbortSignal): Promise<void> {
+  async #protectOne({ stateDir, cover: place }: LazyMount, signal: AbortSignal): Promise<void> {
     await armVolume(stateDir, this.#launcher, signal);
     cover(place);
   }
@@ -219,11 +273,14 @@ export class LazyMounts {
   async #giveUp(context: StepContext, mounts: readonly LazyMount[], reason: string): Promise<CargoError> {
     await updateTarget(context, ({ lazy }) => ({ lazy: lazy.map((known) => ({ ...known, suspect: true })) }));
     for (const { cover: place } of mounts) uncover(place);
-    const { containerId } = targetOf(context);
+    const { containerId, permit } = targetOf(context);
     if (containerId !== null) await shutDown(this.#engine, containerId, context);
     await this.#endUsers(context, mounts);
     const { name } = definitionOf(context);
     const why = reason === '' ? '' : `: ${reason}`;
+    if (permit === 'unused') {
+      return new CargoError('MIGRATION_FAILED', `nothing protected the data that ${name} was to start with${why}`);
+    }
     return new CargoError('SUSPECT', `${name} was stopped, for it may have seen wrong data${why}`);
   }
 
@@ -267,78 +324,6 @@ export class LazyMounts {
   }
 }
 
-async function isWhole({ stateDir }: LazyMount): Promise<boolean> {
-  return (await hasBegun(stateDir)) && (await volumeStatus(stateDir)).phase === 'finished';
-}
-
-/** When all will be here if it goes on as since the last look. */
-class Eta {
-  #last = { missing: 0, at: performance.now() };
-
-  /** Milliseconds from now. */
-  next(missing: number): number {
-    const at = performance.now();
-    const came = this.#last.missing - missing;
-    const milliseconds = came > 0 ? (missing * (at - this.#last.at)) / came : Number.POSITIVE_INFINITY;
-    this.#last = { missing, at };
-    return missing === 0 ? SHORTEST_LOOK_MS : Math.max(SHORTEST_LOOK_MS, milliseconds);
-  }
-}
-
 function isMidway({ bytesFetched, bytesMissing }: LazyStatus): boolean {
   return bytesFetched >= MIDWAY_BYTES && bytesMissing > 0;
-}
-
-function notBegun(index: number): Target['lazy'][number] {
-  return { index, suspect: false, takenAway: false };
-}
-
-function lazyDirectory(context: StepContext, index: number): string {
-  return join(context.directory, `lazy-${index}`);
-}
-
-function lazyDirectories(context: StepContext): string[] {
-  const mounts = context.record().definition?.mounts ?? [];
-  return mounts.filter(({ strategy }) => strategy === 'lazy').map(({ index }) => lazyDirectory(context, index));
-}
-
-function lazyMounts(context: StepContext): LazyMount[] {
-  const { lazy, mountPaths } = targetOf(context);
-  if (lazy.length === 0) return [];
-  const { mounts } = definitionOf(context);
-  return lazy.map(({ index }) => {
-    const mount = mounts.find((candidate) => candidate.index === index);
-    const path = mountPaths.find((candidate) => candidate.index === index)?.path;
-    if (mount === undefined || path === undefined) throw new CargoError('INTERNAL', `mount ${index} was not staged`);
-    return {
-      mount,
-      cover: coverOf(path, context.migrationId, index),
-      stateDir: lazyDirectory(context, index),
-    };
-  });
-}
-
-function tell(context: StepContext, mounts: readonly LazyMount[], statuses: readonly LazyStatus[]): void {
-  const hydration = statuses.map((status, at): VolumeHydration => {
-    const { files, filesDone, bytesMissing, bytesFetched, waiting, waits, denied, p50Ms, p99Ms, trouble } = status;
-    return {
-      ...{ files, bytesMissing, bytesFetched, waiting, waits, denied, p50Ms, p99Ms, trouble },
-      name: mounts[at]?.mount.name ?? '',
-      filesMissing: files - filesDone,
-      sourceAway: status.sourceAway?.reason ?? null,
-    };
-  });
-  const total = (of: (volume: VolumeHydration) => number): number => hydration.reduce((sum, one) => sum + of(one), 0);
-  const away = hydration.find(({ sourceAway }) => sourceAway !== null)?.sourceAway;
-  context.report({
-    activity:
-      away === undefined
-        ? 'the container runs at the target; its data follows'
-        : `the container runs at the target; the source can't be reached, what is missing is waited for: ${away}`,
-    filesDone: total(({ files, filesMissing }) => files - filesMissing),
-    filesTotal: total(({ files }) => files),
-    bytesDone: total(({ bytesFetched }) => bytesFetched),
-    bytesTotal: total(({ bytesFetched, bytesMissing }) => bytesFetched + bytesMissing),
-    hydration,
-  });
 }

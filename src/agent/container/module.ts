@@ -13,8 +13,13 @@ export interface ContainerModule {
   readonly handlers: Omit<StepHandlers, 'copy' | 'verify'>;
   /** A container that was held at boot may run: the server says that this host is its home. */
   letGo(context: StepContext): Promise<void>;
-  /** When the agent starts: what data still follows is protected again, and the container that waits for it started. */
-  wake(context: StepContext): Promise<void>;
+  /**
+   * When the agent starts: what data still follows is protected again, and the container that waits for it started.
+   * True when it could not be started now.
+   */
+  wake(context: StepContext): Promise<boolean>;
+  /** Between steps: what data still follows stays protected. @throws CargoError SUSPECT when it has not been */
+  keepProtected(context: StepContext): Promise<void>;
   /** What the switch will need and can be made ready before it. */
   warm(context: StepContext): Promise<void>;
   /** @throws CargoError WRONG_PHASE when no data follows any more */

@@ -1,7 +1,9 @@
 import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { Finding } from '../../api/plan.ts';
+import { isMountPoint } from '../../linux/mount.ts';
 import type { ContainerInspect, Engine } from '../docker/index.ts';
-import { isMissing, isMountPoint, isWithin, overlaps, resolved } from './host-paths.ts';
+import { isMissing, isWithin, overlaps, resolved } from './host-paths.ts';
 import type { MountSource } from './mounts.ts';
 
 /** Directories that belong to the host itself: nothing at or below them is a container's data. */
@@ -48,7 +50,11 @@ async function volumeFindings(engine: Engine, source: MountSource, signal: Abort
   const gone = await unless(isMissing, () => stat(volume.Mountpoint));
   if (gone === null)
     return [blocker('volume-missing', name, `the directory of volume ${name} (${volume.Mountpoint}) is gone`)];
-  if (!(await isMountPoint(volume.Mountpoint))) return [];
+  if (isMountPoint(dirname(volume.Mountpoint))) {
+    const message = `data of volume ${name} still follows a container that was moved here: wait until all of it is here`;
+    return [blocker('data-follows', name, message)];
+  }
+  if (!isMountPoint(volume.Mountpoint)) return [];
   return [
     blocker(
       'volume-is-mount-point',

@@ -45,7 +45,8 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
   const kept = isSameBoot ? takeKept(record.holders) : null;
   if (kept === null && isSameBoot && record.phase === 'armed') {
     const lost = { ...record, phase: 'suspect' as const, reason: lostReason };
-    await writeRecord(stateDir, lost);
+    // Not written on a full disk, it is found again the next time.
+    await writeRecord(stateDir, lost).catch(() => {});
     throw suspect(lost);
   }
   const isTakenOver = kept !== null;

@@ -42,5 +42,6 @@ export function reasonToKeep({ source, target }: MigrationRecord, runningKey: st
   if (runningKey !== null) return `step ${runningKey} runs`;
   if (source !== null && source.frozen !== null && !source.released) return 'its source is frozen and not released';
   if (target?.permit === 'unused') return 'its target is neither started nor abandoned';
+  if (target?.held === true) return 'its container is held since this host was started again';
   return null;
 }

@@ -27,6 +27,7 @@ const START_LIMIT_MS = 20 * 60_000;
 /** `epoch`: the highest that asked for it. */
 type Running = {
   readonly key: string;
+  readonly step: StepName;
   epoch: number;
   readonly stop: AbortController;
   progress: StepProgress | null;
@@ -110,11 +111,20 @@ export class StepRunner {
     });
   }
 
-  /** Does work of the agent's own for a migration beside whatever step of it runs. @throws CargoError MIGRATION_NOT_FOUND */
+  /**
+   * Does work of the agent's own for a migration beside a step of it that leads forward; no other begins meanwhile.
+   * @throws CargoError MIGRATION_NOT_FOUND; WRONG_PHASE while it is led back
+   */
   async beside(id: string, work: (context: StepContext) => Promise<void>): Promise<void> {
-    this.#options.records.get(id);
-    const log = this.#options.log.child({ migration: id });
-    await work(this.#context(id, () => undefined, this.#shutdown.signal, log));
+    await this.#commands.run(id, async () => {
+      this.#options.records.get(id);
+      const running = this.#running.get(id);
+      if (running !== undefined && overriding.has(running.step)) {
+        throw new CargoError('WRONG_PHASE', `step ${running.key} of migration ${id} runs`);
+      }
+      const log = this.#options.log.child({ migration: id });
+      await work(this.#context(id, () => undefined, this.#shutdown.signal, log));
+    });
   }
 
   /** Drops all that is known of a migration that is over. @throws CargoError WRONG_PHASE while it isn't */
@@ -149,7 +159,14 @@ export class StepRunner {
     if (before?.key !== UNINTERRUPTED) {
       before?.stop.abort(new CargoError('CANCELLED', `step ${before.key} gave way to ${key}`));
     }
-    const running: Running = { key, epoch, stop: new AbortController(), progress: null, ended: Promise.resolve() };
+    const running: Running = {
+      key,
+      step,
+      epoch,
+      stop: new AbortController(),
+      progress: null,
+      ended: Promise.resolve(),
+    };
     this.#running.set(id, running);
     running.ended = this.#run(id, step, running, before, input).finally(() => {
       if (this.#running.get(id) === running) this.#running.delete(id);

@@ -90,6 +90,18 @@ test('another file system mounted inside the data is a blocker', async () => {
   }
 });
 
+test('a volume whose directory is another one of the same disk is a blocker', async () => {
+  const data = '/var/lib/docker/volumes/it/_data';
+  pair.source.docker('volume', 'create', 'it');
+  pair.source.exec('sh', '-c', `mkdir -p /srv/cargo-test/elsewhere; mount --bind /srv/cargo-test/elsewhere ${data}`);
+  try {
+    pair.source.docker(...run('it', '-v', 'it:/data'));
+    expect(await blockersAtSource()).toEqual(['volume-is-mount-point it']);
+  } finally {
+    pair.source.exec('umount', data);
+  }
+});
+
 test('data that a running container shares is a blocker, with a stopped one a warning', async () => {
   pair.source.docker(...run('it', '-v', 'shared:/data', '-v', '/srv/cargo-test/deep:/deep'));
   pair.source.docker(...run('volume-user', '-v', 'shared:/there:ro'));

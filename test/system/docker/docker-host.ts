@@ -120,6 +120,10 @@ export class DockerHost implements Disposable {
     return this.#ask({ op: 'record', migrationId }) as Promise<MigrationRecord | null>;
   }
 
+  async hold(migrationId: string): Promise<void> {
+    await this.#ask({ op: 'hold', migrationId });
+  }
+
   #ask(command: HarnessCommand): Promise<unknown> {
     this.#lastId += 1;
     const id = this.#lastId;

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { differences } from './differences.ts';
 import type { DockerHost } from './docker-host.ts';
-import { begin, HostPair, IMAGE, type Move, sweep, WAITING } from './pair.ts';
+import { begin, copyData, HostPair, IMAGE, type Move, stage, sweep, WAITING } from './pair.ts';
 import { restartDocker } from './restart-docker.ts';
 
 let pair: HostPair;
@@ -140,4 +140,24 @@ test('docker rm removes a moved container, and release with cleanup its volumes 
   expect(removed).toHaveLength(3);
   expect(source.docker('ps', '-aq')).toBe('');
   expect(source.exec('ls', '/srv/cargo-test')).toBe('bind');
+});
+
+test('a container that is held since a boot: its data waits for the server’s word, and the migration’s end lets it go', async () => {
+  const { source, target } = pair;
+  source.docker('run', '-d', '--name', 'gated', '--restart', 'always', '-v', 'gated:/data', IMAGE, ...WAITING);
+  const move = await begin(source, target, 'gated');
+  await stage(move);
+  const { bases } = await source.step(move.id, 'freeze', { movedTo: 'h2', force: false });
+  await copyData(move, bases);
+  await target.step(move.id, 'start', { healthTimeoutMs: 30_000 });
+  target.docker('kill', 'gated');
+  await target.hold(move.id);
+  expect(target.tryExec('docker', 'start', 'gated').status, 'nobody starts it meanwhile').not.toBe(0);
+
+  await expect(target.step(move.id, 'hydrate', {})).rejects.toMatchObject({ code: 'WRONG_PHASE' });
+  await target.step(move.id, 'finish', {});
+
+  expect(target.inspect('gated')).toMatchObject({ State: { Running: true } });
+  expect((await target.record(move.id))?.target).toMatchObject({ held: false });
+  sweep(target);
 });

@@ -5,6 +5,8 @@ export type HarnessCommand =
   | { op: 'preflight'; request: PreflightRequest }
   | { op: 'facts' }
   | { op: 'record'; migrationId: string }
+  /** As at boot, before Docker starts. */
+  | { op: 'hold'; migrationId: string }
   | {
       op: 'step';
       migrationId: string;

@@ -6,6 +6,7 @@ import { createReadStream, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pino } from 'pino';
+import { hold } from '../../../src/agent/container/hold.ts';
 import { createContainerModule } from '../../../src/agent/container/index.ts';
 import type { MigrationRecord } from '../../../src/agent/migrations/record.ts';
 import type { StepContext, StepHandler } from '../../../src/agent/migrations/step-context.ts';
@@ -32,11 +33,19 @@ async function answer(command: HarnessCommand): Promise<unknown> {
       return container.dockerFacts(signal);
     case 'record':
       return records.get(command.migrationId) ?? null;
+    case 'hold':
+      return holdAtBoot(command.migrationId);
     case 'step':
       return runStep(command, signal);
     case 'image':
       return imageAsked.get(command.migrationId)?.(command.path);
   }
+}
+
+async function holdAtBoot(id: string): Promise<void> {
+  const record = records.get(id);
+  if (record === undefined) throw new Error(`no record of ${id}`);
+  await hold(record, async (change) => records.set(id, change(record)));
 }
 
 async function runStep(command: HarnessCommand & { op: 'step' }, signal: AbortSignal): Promise<unknown> {

@@ -41,7 +41,12 @@ const strangerId = '33333333-3333-4333-8333-333333333333';
 const unused = () => Promise.reject(new Error('not asked for'));
 const container: ContainerModule = {
   ...{ handlers: quietHandlers, letGo: async () => undefined, describe: unused, preflight: unused },
-  ...{ wake: async () => undefined, warm: async () => undefined, controlHydration: async () => undefined },
+  ...{
+    wake: async () => false,
+    keepProtected: async () => undefined,
+    warm: async () => undefined,
+    controlHydration: async () => undefined,
+  },
   ...{ containers: async () => [], dockerFacts: async () => null, exportImage: unused },
 };
 const frozen = {

@@ -97,6 +97,10 @@ test('what the operator does while data follows is as without Cargo; its removal
   await lab.must('h2', 'sh', '-c', 'docker cp bare:/data/f /tmp/copied && docker exec bare rm /data/sums');
   expect(await lab.must('h2', 'sh', '-c', 'md5sum < /tmp/copied; rm /tmp/copied')).toBe(sum);
   await docker('run', '-d', '--name', 'other', '-v', 'bare:/data', 'busybox:lab', 'sleep', '1000');
+  await docker('stop', 'bare');
+  const onward = await lab.cargoctl('migrate', 'other', '--to', 'h3');
+  expect(onward.status).not.toBe(0);
+  expect(onward.stderr, 'what is not here can not go on from here').toContain('still follows');
   expect((await lab.status('bare')).phase).toBe('hydrating');
 
   await docker('rm', '-f', 'bare');
@@ -108,7 +112,15 @@ test('what the operator does while data follows is as without Cargo; its removal
   await docker('rm', '-f', 'other');
   await docker('volume', 'rm', 'bare');
   expect(await lab.must('h2', 'ls', '/var/lib/docker/volumes')).not.toContain('bare');
+  const mine = 'echo mine > /data/mine; sleep 1000';
+  await docker('run', '-d', '--name', 'next', '-v', 'bare:/data', 'busybox:lab', 'sh', '-c', mine);
+  await lab.lab('restart-server');
+  await comesTo('TARGET_REMOVED');
   await recover(sum);
+  const left = await docker('exec', 'next', 'cat', '/data/mine');
+  expect(left, 'what has the name now is nothing of the migration’s').toBe('mine');
+  await docker('rm', '-fv', 'next');
+  await docker('volume', 'rm', 'bare');
 
   await migrate();
   // Docker removes what is in the volume before it finds that something is mounted there.
@@ -142,4 +154,27 @@ test('a container whose protection is lost while data is missing is stopped, and
   expect((await lab.exec('h2', 'sh', '-c', 'docker start $(docker ps -aq)')).status, 'the lost copy neither').not.toBe(
     0,
   );
+});
+
+test('a container whose protection is lost while it is starting is stopped, and waits for somebody as well', async () => {
+  await lab.image('busybox', 'h1');
+  const fill =
+    'test -e /data/f || head -c 10000000 /dev/urandom > /data/f; touch /data/there; trap "exit 0" TERM; while :; do sleep 0.1; done';
+  const health = ['--health-cmd', 'test -e /tmp/well', '--health-interval', '1s'];
+  const run = ['docker', 'run', '-d', '--name', 'bare', '-v', 'bare:/data', ...health, 'busybox:lab', 'sh', '-c', fill];
+  await lab.must('h1', ...run);
+  const isThere = ['docker', 'exec', 'bare', 'sh', '-c', 'test -e /data/there && touch /tmp/well && md5sum < /data/f'];
+  await expect.poll(async () => (await lab.exec('h1', ...isThere)).status).toBe(0);
+  const sum = await lab.must('h1', ...isThere);
+  const ended = lab.cargoctl('migrate', 'bare', '--to', 'h2', '--strategy', 'lazy', '--bwlimit', '100K', '--detach');
+  expect(await ended).toMatchObject({ status: 0 });
+  const isUp = async (): Promise<number> => (await lab.exec('h2', 'docker', 'exec', 'bare', 'true')).status;
+  await expect.poll(isUp, { timeout: 60_000 }).toBe(0);
+  expect((await lab.status('bare')).phase).toBe('switching');
+
+  await lab.must('h2', 'sh', '-c', 'kill -9 $(cat /sys/fs/cgroup/pids/hydrators/cgroup.procs)');
+  await comesTo('SUSPECT');
+  expect(await lab.must('h2', 'docker', 'inspect', '-f', '{{.State.Running}}', 'bare')).toBe('false');
+  expect((await lab.exec('h1', 'sh', '-c', 'docker start $(docker ps -aq)')).status, 'the source waits').not.toBe(0);
+  await recover(sum);
 });

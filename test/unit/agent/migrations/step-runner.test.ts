@@ -242,6 +242,7 @@ const target: NonNullable<MigrationRecord['target']> = {
 test.each<[string, Partial<MigrationRecord>]>([
   ['its source is frozen', { source: { serving: true, frozen, released: false } }],
   ['its target may still start', { target }],
+  ['its container is held since a boot', { target: { ...target, permit: 'used', held: true } }],
 ])('a migration is not forgotten while %s', async (_why, part) => {
   await using root = await temporaryDirectory();
   const { runner, records } = await runnerIn(root.path, {});
@@ -262,6 +263,23 @@ test.each<[string, Partial<MigrationRecord>]>([
   await runner.forget('m1');
   await runner.forget('m1');
   expect(await readdir(root.path)).toEqual(['.over', '.reserve']);
+});
+
+test('the agent’s own work is done beside a step that leads forward, and not while one leads back', async () => {
+  await using root = await temporaryDirectory();
+  const [forward, back] = [hanging(), hanging()];
+  const { runner } = await runnerIn(root.path, { finish: forward.handler, abandon: back.handler });
+  await runner.start('m1', 'finish', command('finish', 1));
+  await forward.begun;
+  const done: string[] = [];
+  await runner.beside('m1', async ({ migrationId }) => void done.push(migrationId));
+  expect(done).toEqual(['m1']);
+  await runner.start('m1', 'abandon', command('abandon', 1));
+  await back.begun;
+  const beside = runner.beside('m1', async () => void done.push('while it is led back'));
+  await expect(beside).rejects.toMatchObject({ code: 'WRONG_PHASE' });
+  expect(done).toEqual(['m1']);
+  await runner.close(1_000);
 });
 
 test('a migration is not forgotten while a step runs', async () => {

@@ -38,7 +38,8 @@ const noContent = { files: 0, deleted: 0, bytes: 0, totalFiles: 0, totalBytes: 0
 const container: ContainerModule = {
   handlers: quietHandlers,
   letGo: async () => undefined,
-  wake: async () => undefined,
+  wake: async () => false,
+  keepProtected: async () => undefined,
   warm: async () => undefined,
   controlHydration: async () => undefined,
   describe: () => Promise.reject(new Error('not asked for')),
