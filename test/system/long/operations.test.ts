@@ -86,6 +86,16 @@ test('restarts, kills, reboots and power cuts while data follows: the container 
     await killHydrator();
     await atLab('restart-agent', 'h2');
   });
+  await untouched(
+    'an OOM kill of the hydrator while there is no server, and the agent has been started again',
+    async () => {
+      await atLab('kill-server');
+      await atLab('restart-agent', 'h2');
+      await killHydrator();
+      await one.reads('h2', 'e14');
+      await atLab('restart-server');
+    },
+  );
   await untouched('an upgrade of the agent, in its place', async () => {
     await upgrade('h2');
     await atLab('restart-agent', 'h2');
@@ -144,5 +154,19 @@ test('a target that is given up while data follows ends whoever reads that data 
     await lab.must('h2', 'docker', 'ps', '-q', '--filter', 'volume=given'),
     'nothing runs that might read zeros',
   ).toBe('');
+  await one.isWhole('h1');
+});
+
+test('a container that is removed with its volume before the agent of a rebooted target has protected it: that is said', async () => {
+  const one = await Follower.start(lab, { name: 'gone', from: 'h1', files: ['f1', 'f2', 'f3', 'f4'] });
+  await one.migrate('h2', '10K');
+  await atLab('kill', 'h2');
+  await atLab('kill-server');
+  await atLab('boot', 'h2');
+  await lab.must('h2', 'sh', '-c', 'docker rm -f gone && docker volume rm gone');
+  await atLab('restart-server');
+  await expect.poll(async () => (await lab.status('gone')).error?.code, { timeout: 60_000 }).toBe('TARGET_REMOVED');
+  expect(await lab.must('h2', 'ls', '/var/lib/docker/volumes')).not.toContain('gone');
+  await one.ctl('recover', 'gone', '--at', 'source', '--accept-loss');
   await one.isWhole('h1');
 });
