@@ -180,7 +180,7 @@ export class LazyMounts {
       await delay(Math.min(eta.next(missing), LOOK_MS), undefined, { signal: context.signal });
     }
     for (const { stateDir, cover: place } of mounts) {
-      await finishVolume(stateDir, context.signal);
+      await finishVolume(stateDir, context.signal, this.#launcher);
       await restore(place);
     }
     await updateTarget(context, () => ({ lazy: [] }));

@@ -126,12 +126,20 @@ export async function controlVolume(stateDir: string, request: ControlRequest): 
   throw new CargoError('WRONG_PHASE', `No hydrator runs for ${stateDir}.`);
 }
 
-/** Returns when nothing is missing and nothing of the engine is left. */
-export async function finishVolume(stateDir: string, signal: AbortSignal): Promise<void> {
+/**
+ * Returns when nothing is missing and nothing of the engine is left. A hydrator that has died meanwhile is replaced.
+ * @throws CargoError SUSPECT
+ */
+export async function finishVolume(
+  stateDir: string,
+  signal: AbortSignal,
+  launcher: readonly string[] = [],
+): Promise<void> {
   while (true) {
     const { phase, reason, path } = await expectRecord(stateDir);
     if (phase === 'finished' && isIdle(stateDir)) return;
     if (phase === 'suspect') throw new CargoError('SUSPECT', `${path} is suspect: ${reason}`);
+    if (phase === 'armed' && isIdle(stateDir)) await armVolume(stateDir, launcher, signal);
     await delay(POLL_MS, undefined, { signal });
   }
 }

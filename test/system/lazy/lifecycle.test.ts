@@ -55,6 +55,19 @@ test('a volume that is complete sooner than it is asked for something answers th
   expect(await controlVolume(pair.stateDir, { do: 'resume' })).toMatchObject({ phase: 'finished', files: 1 });
 });
 
+test('a hydrator that dies while somebody waits for the end is replaced', async () => {
+  using image = new Image('ext4');
+  await using pair = new LazyPair(image.path, { bwlimit: 1000 });
+  fs.writeFileSync(join(pair.source, 'one'), bytes(1, 200_000));
+  await pair.begin();
+  await pair.kill(pair.hydrator() ?? 0);
+  const ended = pair.finish();
+  const hurried = () => controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
+  await expect.poll(() => hurried().catch(() => null), { timeout: 10_000 }).not.toBeNull();
+  await ended;
+  expect(rsyncDifferences(pair.source, pair.target)).toBe('');
+});
+
 describe.each(fileSystems)('on %s', (kind) => {
   test('a lazy tree looks whole at once, arrives in the background, and leaves nothing behind', async () => {
     using image = new Image(kind);
