@@ -38,8 +38,8 @@ export function createContainerModule(options: {
   return {
     handlers: {
       serve,
-      freeze: (context, input) => {
-        if (definitionOf(context).mounts.some(({ strategy }) => strategy === 'lazy')) warmFilesThread();
+      freeze: async (context, input) => {
+        if (definitionOf(context).mounts.some(({ strategy }) => strategy === 'lazy')) await warmFilesThread();
         return freeze(engine, context, input);
       },
       thaw: (context) => thaw(engine, context),

@@ -1,4 +1,3 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HydrationControl, StepInput, StepOutput } from '../../api/agent-steps.ts';
@@ -13,6 +12,7 @@ import {
   finishVolume,
   forgetVolume,
   hasBegun,
+  isProtected,
   type LazyStatus,
   stageVolume,
   volumeStatus,
@@ -59,9 +59,11 @@ export class LazyMounts {
     return lazyMounts(context).length > 0;
   }
 
-  /** What takes a while and can be done while the container still runs at the source. */
-  async warm(context: StepContext): Promise<void> {
-    for (const stateDir of lazyDirectories(context)) await warmHydrator(stateDir, this.#launcher);
+  /** Begins what takes a while and can be done while the container still runs at the source. */
+  async warm(context: StepContext): Promise<{ loaded: Promise<void> }> {
+    const warmed = lazyDirectories(context).map((stateDir) => warmHydrator(stateDir, this.#launcher));
+    const all = (await Promise.all(warmed)).map(({ loaded }) => loaded);
+    return { loaded: Promise.all(all).then(() => {}) };
   }
 
   /** Protects what is missing, then lets Docker find the data. Idempotent, also after a crash at any moment. */
@@ -74,10 +76,11 @@ export class LazyMounts {
     let files = 0;
     for (const mount of lazyMounts(context)) {
       await openView(mount.cover);
-      files += await this.#stage(context, mount, bwlimit);
+      const { stateDir } = mount;
+      const wasBegun = await hasBegun(stateDir);
+      files += wasBegun ? (await volumeStatus(stateDir)).files : await this.#stage(context, mount, { bwlimit, paused });
       await this.#protectOne(mount, context.signal);
-      await controlVolume(mount.stateDir, { do: 'gentle', forMs: LONGEST_START_MS });
-      await controlVolume(mount.stateDir, { do: paused ? 'pause' : 'resume' });
+      if (wasBegun) await controlVolume(stateDir, { do: paused ? 'pause' : 'resume' });
     }
     return { files, armMs: performance.now() - began };
   }
@@ -262,7 +265,7 @@ export class LazyMounts {
   }
 
   async #protectOne({ stateDir, cover: place }: LazyMount, signal: AbortSignal): Promise<void> {
-    await armVolume(stateDir, this.#launcher, signal);
+    if (!(await isProtected(stateDir))) await armVolume(stateDir, this.#launcher, signal);
     cover(place);
   }
 
@@ -292,16 +295,15 @@ export class LazyMounts {
     );
   }
 
-  async #stage(context: StepContext, mount: LazyMount, bwlimit: number | null): Promise<number> {
+  async #stage(context: StepContext, mount: LazyMount, control: HydrationControl): Promise<number> {
     const { stateDir, cover: place } = mount;
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    if (await hasBegun(stateDir)) return (await volumeStatus(stateDir)).files;
     const { index } = mount.mount;
     const { migrationId } = context;
     const { peer } = context.record();
     if (peer === null || peer.address === null) throw new CargoError('WRONG_PHASE', 'the source is not known here');
     const staged = await stageVolume({
-      ...{ path: treeOf(place), stateDir, bwlimit, waitLimitMs: null, signal: context.signal },
+      ...{ path: treeOf(place), stateDir, waitLimitMs: null, signal: context.signal },
+      ...{ ...control, gentleForMs: LONGEST_START_MS },
       source: {
         kind: 'agent',
         address: peer.address,

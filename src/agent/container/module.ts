@@ -20,8 +20,8 @@ export interface ContainerModule {
   wake(context: StepContext): Promise<boolean>;
   /** Between steps: what data still follows stays protected. @throws CargoError SUSPECT when it has not been */
   keepProtected(context: StepContext): Promise<void>;
-  /** What the switch will need and can be made ready before it. */
-  warm(context: StepContext): Promise<void>;
+  /** Begins to make ready what the switch will need; `loaded` resolves when that has ended, or some seconds later. */
+  warm(context: StepContext): Promise<{ loaded: Promise<void> }>;
   /** @throws CargoError WRONG_PHASE when no data follows any more */
   controlHydration(context: StepContext, control: HydrationControl): Promise<void>;
   /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */

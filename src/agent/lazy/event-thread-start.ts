@@ -1,12 +1,12 @@
-import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import type { EventThreadData } from './event-messages.ts';
 
 let warm: Worker | null = null;
 
-/** Has the thread load its code before there is a volume: that would be downtime later. */
-export function warmEventThread(): void {
+/** Has the thread load its code before there is a volume: that would be downtime later. Resolves when it has. */
+export async function warmEventThread(): Promise<void> {
   warm ??= launch();
+  await untilItSays(warm, 'loaded');
 }
 
 /** Resolves when it is about to read events. `onEnd`: it never ends by itself. */
@@ -15,9 +15,21 @@ export async function startEventThread(data: EventThreadData, onEnd: (error: Err
   warm = null;
   thread.on('error', onEnd);
   thread.on('exit', () => onEnd(new Error('the event thread ended')));
+  const ready = untilItSays(thread, 'ready');
   thread.postMessage(data);
-  await once(thread, 'message');
+  await ready;
   return thread;
+}
+
+function untilItSays(thread: Worker, word: 'loaded' | 'ready'): Promise<void> {
+  return new Promise((resolve) => {
+    const hear = (message: unknown): void => {
+      if (message !== word) return;
+      thread.off('message', hear);
+      resolve();
+    };
+    thread.on('message', hear);
+  });
 }
 
 function launch(): Worker {

@@ -110,6 +110,7 @@ class EventThread {
 
 if (parentPort === null) throw new Error('this file runs in a worker thread');
 const port = parentPort;
+port.postMessage('loaded');
 port.once('message', (data: EventThreadData) => {
   const thread = new EventThread(port, data);
   port.postMessage('ready');

@@ -2,7 +2,7 @@ import { type MessagePort, parentPort } from 'node:worker_threads';
 import { CargoError } from '../../api/cargo-error.ts';
 import { DescriptorLedger } from './descriptor-ledger.ts';
 import { ServedFiles } from './served-files.ts';
-import type { FilesAnswer, FilesOrder, FilesQuestion } from './threaded-files.ts';
+import type { FilesAnswer, FilesOrder, FilesQuestion, Loaded } from './threaded-files.ts';
 
 const nothing = new Uint8Array(0);
 const toNoQuestion = { id: 0, bytes: nothing, next: null, memory: new ArrayBuffer(0) };
@@ -39,6 +39,7 @@ function open(from: MessagePort, { tree, slots }: FilesOrder): void {
 
 if (parentPort === null) throw new Error('this file runs in a worker thread');
 const port = parentPort;
+port.postMessage('loaded' satisfies Loaded);
 port.once('message', (order: FilesOrder | null) => {
   if (order === null) port.close();
   else open(port, order);

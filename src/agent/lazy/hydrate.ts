@@ -3,6 +3,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { warmEventThread } from './event-thread-start.ts';
 import { WAITS } from './hydrator-process.ts';
 import { lockAfterLast, openVolume } from './open-volume.ts';
+import { whatAgentsTake } from './source-address.ts';
 
 /** The process of a hydrator: state directory, then the command that takes a process out of a cgroup. */
 const [stateDir = '', ...launcher] = process.argv.slice(2);
@@ -30,9 +31,10 @@ try {
   end(thrown);
 }
 
-/** All of its code is loaded by now, and the event thread's soon. Whoever would tell it may end before: then nobody needs this process. */
+/** Says when all code is loaded, the event thread's too. Whoever would tell it may end before: then nobody needs this process. */
 async function untilTold(): Promise<void> {
-  warmEventThread();
+  process.stdout.on('error', () => {});
+  void Promise.all([warmEventThread(), whatAgentsTake()]).then(() => process.stdout.write('\n'));
   const [told] = await Promise.race([once(process.stdin, 'data'), once(process.stdin, 'end').then(() => [null])]);
   process.stdin.destroy();
   if (told === null) end(null);

@@ -8,31 +8,50 @@ export const logPath = (stateDir: string): string => join(stateDir, 'hydrator.lo
 /** In the environment of a hydrator that is to wait until it reads something, and to end with what it reads from. */
 export const WAITS = 'CARGO_LAZY_WAITS';
 const WAIT_LIMIT_MS = 600_000;
+/** Whoever waits until it is loaded waits for a moment that he chose: not for ever. */
+const LOAD_LIMIT_MS = 5_000;
 /** A hydrator lives as long as content is missing: what keeps it small is in small-memory.sh, whose environment it inherits. */
 const SMALL = ['--max-semi-space-size=1', '--disable-warning=ExperimentalWarning'];
 const program = new URL('./hydrate.ts', import.meta.url).pathname;
 
-type Waiting = { child: ChildProcess; limit: NodeJS.Timeout };
+type Waiting = { child: ChildProcess; limit: NodeJS.Timeout; loaded: Promise<void> };
 
 /** State directory → the process that waits. They end with this one. */
 const waiting = new Map<string, Waiting>();
 
 /**
  * Has a hydrator load all of its code before its volume is staged: that takes some hundred milliseconds, which would be
- * downtime later. It waits for `startHydrator`, for ten minutes at most.
+ * downtime later. It waits for `startHydrator`, for ten minutes at most. `loaded` resolves when it has, or some seconds later.
  */
-export async function warmHydrator(stateDir: string, launcher: readonly string[]): Promise<void> {
-  if (waiting.has(stateDir)) return;
+export async function warmHydrator(stateDir: string, launcher: readonly string[]): Promise<{ loaded: Promise<void> }> {
+  const known = waiting.get(stateDir);
+  if (known !== undefined) return { loaded: known.loaded };
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const child = await launch(stateDir, launcher, true);
-  if (waiting.has(stateDir)) {
+  const other = waiting.get(stateDir);
+  if (other !== undefined) {
     child.stdin?.end();
-    return;
+    return { loaded: other.loaded };
   }
   const limit = setTimeout(() => coolHydrator(stateDir), WAIT_LIMIT_MS).unref();
-  waiting.set(stateDir, { child, limit });
+  const loaded = hasLoaded(child);
+  waiting.set(stateDir, { child, limit, loaded });
   child.once('exit', () => {
     if (waiting.get(stateDir)?.child === child) coolHydrator(stateDir);
+  });
+  return { loaded };
+}
+
+function hasLoaded(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(limit);
+      child.stdout?.destroy();
+      resolve();
+    };
+    const limit = setTimeout(end, LOAD_LIMIT_MS).unref();
+    child.stdout?.once('data', end);
+    child.once('exit', end);
   });
 }
 
@@ -70,11 +89,11 @@ async function launch(stateDir: string, launcher: readonly string[], waits: bool
     cwd: '/',
     env: { ...process.env, [HOLDER_MARK]: stateDir, ...(waits ? { [WAITS]: '1' } : {}) },
     detached: true,
-    stdio: [waits ? 'pipe' : 'ignore', 'ignore', log.fd],
+    stdio: [waits ? 'pipe' : 'ignore', waits ? 'pipe' : 'ignore', log.fd],
   });
   child.unref();
   // Its death is told by its exit.
   child.stdin?.on('error', () => {});
-  if (child.stdin instanceof Socket) child.stdin.unref();
+  for (const stream of [child.stdin, child.stdout]) if (stream instanceof Socket) stream.unref();
   return child;
 }

@@ -110,9 +110,12 @@ export class Hydrator {
     this.#fetcher.putBackLeft();
     this.#countDone();
     this.#ghosts = ghosts.map((ghost) => this.#watch(this.#misses.handleGhost(ghost, this.#complete.promise)));
-    await this.#tendHolders();
-    if (this.#record.phase !== 'armed') {
-      await this.#markAll();
+    if (this.#record.phase === 'armed') await this.#tendHolders();
+    else {
+      // One record for both: each is downtime.
+      await this.#tendHolders({ phase: 'arming' });
+      this.#copier.beGentle(this.#record.gentleForMs);
+      this.#markAll();
       const { dev } = statSync(this.#record.path, { bigint: true });
       refuseOpenFiles(dev, (inode) => this.#table.findInode(Number(inode)) >= 0);
       await this.#change({ phase: 'armed' });
@@ -201,8 +204,7 @@ export class Hydrator {
     }
   }
 
-  async #markAll(): Promise<void> {
-    await this.#change({ phase: 'arming' });
+  #markAll(): void {
     for (let file = 0; file < this.#table.count; file += 1) {
       if (this.#table.isDone(file)) continue;
       try {
@@ -215,12 +217,12 @@ export class Hydrator {
     }
   }
 
-  async #tendHolders(): Promise<void> {
+  async #tendHolders(besides: Partial<VolumeRecord> = {}): Promise<void> {
     const living = this.#record.holders.filter(isAlive);
-    if (living.length === HOLDERS) return;
+    if (living.length === HOLDERS && Object.keys(besides).length === 0) return;
     const { kept, stateDir, launcher } = this.#o;
     const added = Array.from({ length: HOLDERS - living.length }, () => startHolder(kept, stateDir, launcher));
-    await this.#change({ holders: [...living, ...added] });
+    await this.#change({ ...besides, holders: [...living, ...added] });
   }
 
   async #change(change: Partial<VolumeRecord>): Promise<void> {

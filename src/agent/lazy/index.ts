@@ -6,6 +6,7 @@ export {
   finishVolume,
   forgetVolume,
   hasBegun,
+  isProtected,
   stageVolume,
   volumeStatus,
 } from './lazy-volume.ts';

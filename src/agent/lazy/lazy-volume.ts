@@ -10,9 +10,11 @@ import { probe, refuseTooMany } from './probe.ts';
 import { connectForRanges, type SourceAddress } from './source-address.ts';
 import { SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
-import { expectRecord, readRecord, writeRecord } from './volume-record.ts';
+import { bootId, expectRecord, readRecord, writeRecord } from './volume-record.ts';
 
 const POLL_MS = 10;
+/** While a container is down for it. */
+const ARM_POLL_MS = 2;
 const ARM_LIMIT_MS = 600_000;
 const END_LIMIT_MS = 5_000;
 
@@ -22,6 +24,9 @@ export type StageOptions = {
   stateDir: string;
   source: SourceAddress;
   bwlimit: number | null;
+  paused?: boolean;
+  /** For so long after the volume is armed the background copy makes way for who waits for the disk. */
+  gentleForMs?: number;
   waitLimitMs: number | null;
   /** The source is waited for until then. */
   signal?: AbortSignal;
@@ -32,7 +37,7 @@ export type StageOptions = {
  * @throws CargoError BLOCKED with the reason why this host or tree can't; WRONG_PHASE
  */
 export async function stageVolume(options: StageOptions): Promise<{ files: number }> {
-  const { path, stateDir, source, bwlimit, waitLimitMs, signal } = options;
+  const { path, stateDir, source, bwlimit, paused = false, gentleForMs = 0, waitLimitMs, signal } = options;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const known = await readRecord(stateDir);
   if (known !== null && known.phase !== 'staged') {
@@ -52,9 +57,9 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
       reason: null,
       bootId: null,
       hydrator: null,
-      paused: false,
     } as const;
-    await writeRecord(stateDir, { path, source, files, bwlimit, waitLimitMs, ...empty, holders: [] });
+    const wanted = { bwlimit, paused, gentleForMs, waitLimitMs };
+    await writeRecord(stateDir, { path, source, files, ...wanted, ...empty, holders: [] });
     return { files };
   } finally {
     signal?.removeEventListener('abort', giveUp);
@@ -85,13 +90,20 @@ export async function armVolume(
   while (performance.now() < deadline) {
     if ((await askHydrator(stateDir, { do: 'status' })) !== null) return;
     signal?.throwIfAborted();
-    const hasEnded = await Promise.race([hydrator.ended.then(() => true), delay(POLL_MS, false)]);
+    const hasEnded = await Promise.race([hydrator.ended.then(() => true), delay(ARM_POLL_MS, false)]);
     if (!hasEnded) continue;
     if ((await expectRecord(stateDir)).phase === 'finished') return;
     if (!hydrator.hasWaited) throw failure(await readFile(logPath(stateDir), 'utf8'));
     hydrator = await startHydrator(stateDir, launcher);
   }
   throw new CargoError('TIMED_OUT', `The hydrator for ${stateDir} has not begun within ${ARM_LIMIT_MS / 60_000} min.`);
+}
+
+/** Whether a volume is complete, or its hydrator lives: what `armVolume` would find, without a word from one that is busy. */
+export async function isProtected(stateDir: string): Promise<boolean> {
+  const { phase, hydrator, bootId: armedIn } = await expectRecord(stateDir);
+  if (phase === 'finished') return true;
+  return phase === 'armed' && armedIn === bootId() && hydrator !== null && isAlive(hydrator);
 }
 
 /** @throws CargoError NOT_FOUND */

@@ -78,17 +78,17 @@ function notUnderstood(): CargoError {
 /** For ranges. @throws whatever the connection fails with, or the source answers */
 export async function connectForRanges(address: SourceAddress): Promise<RangeConnection> {
   if (address.kind !== 'agent') return { socket: await connectTo(address), keys: null };
-  // Only where they are needed: these take memory.
-  const [{ readCredentials }, { Trust }, { upgraded }] = await Promise.all([
-    import('../net/identity.ts'),
-    import('../net/trust.ts'),
-    import('../net/source-call.ts'),
-  ]);
+  const [{ readCredentials }, { Trust }, { upgraded }] = await whatAgentsTake();
   const { hostId, migrationId, mountIndex, round } = address;
   (await Trust.open(address.trust)).refuseRevoked(hostId);
   const source = { peer: { hostId, address: address.address }, credentials: await readCredentials(address.identity) };
   const path = `/v1/migrations/${migrationId}/mounts/${mountIndex}/ranges?round=${encodeURIComponent(round)}`;
   return upgraded(source, { path, protocol: LAZY_PROTOCOL }, AbortSignal.timeout(2 * CONNECT_LIMIT_MS));
+}
+
+/** The code that it takes to connect to an agent. Loaded only where it is needed: it takes memory. */
+export function whatAgentsTake() {
+  return Promise.all([import('../net/identity.ts'), import('../net/trust.ts'), import('../net/source-call.ts')]);
 }
 
 type DirectAddress = Exclude<SourceAddress, { kind: 'agent' }>;

@@ -19,7 +19,7 @@ export type FilesOrder = { tree: ServedTree; slots: Int32Array<SharedArrayBuffer
  * answer, whose bytes may stand in it.
  */
 export type FilesQuestion = { id: number; read: RangeRequest | null; from: number; memory: ArrayBuffer };
-/** To question 0, which is never asked: the files are open, or why they aren't. */
+/** To question 0, which is never asked: the files are open, or why they aren't. Before it comes `Loaded`. */
 export type FilesAnswer = {
   id: number;
   bytes: Uint8Array;
@@ -28,14 +28,22 @@ export type FilesAnswer = {
   error: ErrorBody | null;
 };
 
+/** What the thread says once it has its code. */
+export type Loaded = 'loaded';
+
 type Waiting = PromiseWithResolvers<{ bytes: Buffer; next: number | null }>;
 
 let warm: Worker | null = null;
 
-/** Has a thread load its code before there is a tree to serve: that would be downtime later. It waits for a few minutes. */
-export function warmFilesThread(): void {
+/**
+ * Has a thread load its code before there is a tree to serve: that would be downtime later. Resolves when it has, or can't. It waits
+ * for a few minutes.
+ */
+export async function warmFilesThread(): Promise<void> {
   if (warm !== null) return;
   const thread = launch();
+  const loaded = Promise.withResolvers<void>();
+  thread.once('message', () => loaded.resolve()).once('exit', () => loaded.resolve());
   warm = thread;
   const drop = (): void => {
     if (warm === thread) warm = null;
@@ -44,6 +52,7 @@ export function warmFilesThread(): void {
   setTimeout(() => {
     if (warm === thread) takeWarm()?.postMessage(null);
   }, WARM_MS).unref();
+  await loaded.promise;
 }
 
 function takeWarm(): Worker | null {
@@ -73,7 +82,9 @@ export class ThreadedFiles implements AsyncDisposable {
   private constructor(tree: ServedTree) {
     this.#worker = takeWarm() ?? launch();
     this.#worker.postMessage({ tree, slots: this.#ledger.slots } satisfies FilesOrder);
-    this.#worker.on('message', ({ id, bytes, next, memory, error }: FilesAnswer) => {
+    this.#worker.on('message', (answer: FilesAnswer | Loaded) => {
+      if (answer === 'loaded') return;
+      const { id, bytes, next, memory, error } = answer;
       const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
       if (bytes.buffer !== memory) this.#memory.give(new Uint8Array(memory));

@@ -28,6 +28,7 @@ export const VolumeRecord = z.object({
   hydrator: Holder.nullable().describe('The last one that was started.'),
   bwlimit: z.number().positive().nullable(),
   paused: z.boolean(),
+  gentleForMs: z.number().nonnegative().default(0).describe('How long the copy makes way once it is armed.'),
   waitLimitMs: z.int().positive().nullable().describe('After this long without the source a reader gets EIO.'),
 });
 export type VolumeRecord = z.infer<typeof VolumeRecord>;

@@ -20,16 +20,15 @@ type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRou
 
 /**
  * One round over all data mounts, one after the other, pulled from the source. `warm` is called from the second round on: the switch
- * may be next.
+ * may be next. It begins what it resolves with, and that is waited for before the switch, not in it: it would take the processor from
+ * the container while that stops.
  */
 export function createCopyStep(
   receive: ReceiveRound,
-  warm: (context: StepContext) => Promise<void> = async () => {},
+  warm: (context: StepContext) => Promise<{ loaded: Promise<void> }> = async () => ({ loaded: Promise.resolve() }),
 ): StepHandler<'copy'> {
   return async (context, input) => {
-    if (input.round > 1) {
-      await warm(context).catch((error: unknown) => context.log.warn({ err: error }, 'the switch will take longer'));
-    }
+    const warmed = input.round > 1 ? await warm(context).catch((error: unknown) => tellCold(context, error)) : null;
     const mounts = targetMounts(context);
     const results: RoundStats[] = [];
     const began = performance.now();
@@ -39,8 +38,14 @@ export function createCopyStep(
       results.push(await copyPatiently({ context, input, receive }, { mount, path }, progress));
       drainMs += progress.drainMs;
     }
+    if (!input.final) await warmed?.loaded;
     return { ...sum(results), drainMs, applyMs: performance.now() - began - drainMs };
   };
+}
+
+function tellCold(context: StepContext, error: unknown): null {
+  context.log.warn({ err: error }, 'the switch will take longer');
+  return null;
 }
 
 /** Where the container's data is on this host. @throws CargoError WRONG_PHASE when nothing was staged */

@@ -44,7 +44,7 @@ const container: ContainerModule = {
   ...{
     wake: async () => false,
     keepProtected: async () => undefined,
-    warm: async () => undefined,
+    warm: async () => ({ loaded: Promise.resolve() }),
     controlHydration: async () => undefined,
   },
   ...{ containers: async () => [], dockerFacts: async () => null, exportImage: unused },
