@@ -1,5 +1,5 @@
-import { bind, check } from './libc.ts';
-import { close } from './open.ts';
+import { AT_FDCWD, bind, check, cstring } from './libc.ts';
+import { close, O_RDONLY, openAt } from './open.ts';
 
 const fcntl = bind('int fcntl(int fd, int command, long argument)');
 const getrlimit = bind('int getrlimit(int resource, void *limit)');
@@ -12,10 +12,14 @@ function duplicateAbove(fd: number, floor: number): number {
   return check(fcntl(fd, F_DUPFD_CLOEXEC, floor), 'fcntl', `fd ${fd}`);
 }
 
-/** Keeps the kernel from giving out `number` in this process; one that is in use already will not be given out either. */
-export function occupy(fd: number, number: number): void {
-  const taken = duplicateAbove(fd, number);
-  if (taken !== number) close(taken);
+/** Keeps the kernel from giving out these numbers in this process ever again; one that is in use must stay so. */
+export function occupy(numbers: readonly number[]): void {
+  // Never closed: it may have one of them itself.
+  const nothing = openAt(AT_FDCWD, cstring('/dev/null'), O_RDONLY);
+  for (const number of numbers) {
+    const taken = duplicateAbove(nothing, number);
+    if (taken !== number) close(taken);
+  }
 }
 
 /** How many descriptors this process may have: RLIMIT_NOFILE's soft limit, which Node.js raises to the hard one. */

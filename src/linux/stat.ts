@@ -4,6 +4,8 @@ const statx = bind('int statx(int dirfd, void *path, int flags, uint mask, void 
 
 const AT_NO_AUTOMOUNT = 0x800;
 const STATX_BASIC_STATS = 0x7ff;
+const STATX_MNT_ID = 0x1000;
+const STATX_MNT_ID_UNIQUE = 0x4000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000;
 const STATX_ATTR_IMMUTABLE = 0x10;
 const STATX_ATTR_APPEND = 0x20;
@@ -36,6 +38,16 @@ export class Stat {
     const flags = AT_EMPTY_PATH | AT_NO_AUTOMOUNT;
     check(statx(fd, emptyPath, flags, STATX_BASIC_STATS, this.#bytes), 'statx', `fd ${fd}`);
     return this;
+  }
+
+  /**
+   * The mount that a descriptor was opened by: its number in mountinfo, which may be another mount's once it is gone, or (`forEver`) the
+   * one that never is.
+   */
+  mountOf(fd: number, kind: 'in mountinfo' | 'for ever'): number {
+    const mask = kind === 'for ever' ? STATX_MNT_ID_UNIQUE : STATX_MNT_ID;
+    check(statx(fd, emptyPath, AT_EMPTY_PATH | AT_NO_AUTOMOUNT, mask, this.#bytes), 'statx', `fd ${fd}`);
+    return u64(this.#bytes, 144);
   }
 
   get isMountRoot(): boolean {

@@ -12,8 +12,11 @@ export type Demand = { need: 'nothing' | 'range' | 'whole'; durable: boolean };
 /** Up to this size a file is fetched whole when it is opened. */
 export const WHOLE_AT_OPEN_BYTES = 1024 * 1024;
 
-/** `hasOtherNames`: it has, or was opened by, another name than the one that it is being opened by. */
-export type DemandedFile = { size: number; isSparse: boolean; hasOtherNames: boolean };
+/**
+ * `hasOtherNames`: it has, or was opened by, another name than the one that it is being opened by. `isHidden`: it is being opened by a mount
+ * that its opener does not see (`HiddenMounts`).
+ */
+export type DemandedFile = { size: number; isSparse: boolean; hasOtherNames: boolean; isHidden: boolean };
 
 const O_TRUNC = 0o1000;
 const MAP_SHARED = 0x1;
@@ -37,6 +40,11 @@ const archivers = new Set(
   ),
 );
 
+/** Programs that have the kernel itself use the file from then on, without any event: for a loop device, or to swap. */
+const lenders = new Set(
+  'losetup mount cryptsetup veritysetup kpartx udisksd systemd-dissect systemd-nspawn swapon'.split(' '),
+);
+
 /** Calls that raise PRE_ACCESS for the bytes they touch and for no others. */
 const dataCalls = new Map<number, Demand>([
   ...readCalls.map((number) => [number, reads] as const),
@@ -57,10 +65,12 @@ export function demandOf(event: ContentEvent, file: DemandedFile): Demand | null
 function ofOpen({ number, args }: BlockedCall, { tid }: ContentEvent, file: DemandedFile): Demand {
   if (number === calls.execve || number === calls.execveat) return whole;
   const flags = number === calls.open ? args[1] : number === calls.openat ? args[2] : undefined;
-  if (flags === undefined || (flags & O_TRUNC) !== 0) return safestDemand;
+  if (flags === undefined || (flags & O_TRUNC) !== 0 || file.isHidden) return safestDemand;
+  const names = programNames(tid);
+  if (names.some((name) => lenders.has(name))) return safestDemand;
   if (file.size <= WHOLE_AT_OPEN_BYTES || file.isSparse) return whole;
   if (file.hasOtherNames) return whole;
-  return programNames(tid).some((name) => archivers.has(name)) ? whole : opens;
+  return names.some((name) => archivers.has(name)) ? whole : opens;
 }
 
 function ofAccess({ number, args }: BlockedCall, event: ContentEvent): Demand {

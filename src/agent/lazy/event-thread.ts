@@ -7,6 +7,7 @@ import { type Demand, demandOf, WHOLE_AT_OPEN_BYTES } from './demand.ts';
 import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { FileTable } from './file-table.ts';
 import { chunksNeeded, isFulfilled } from './fulfilment.ts';
+import { HiddenMounts } from './hidden-mounts.ts';
 import { InFlight } from './in-flight.ts';
 import { OpenNames } from './open-names.ts';
 
@@ -25,6 +26,7 @@ class EventThread {
   readonly #inFlight: InFlight;
   readonly #stat = new Stat();
   readonly #names = new OpenNames();
+  readonly #hidden = new HiddenMounts();
 
   constructor(port: MessagePort, { group, inFlight, table }: EventThreadData) {
     this.#port = port;
@@ -80,11 +82,12 @@ class EventThread {
     // A mark on something that is no placeholder can't be; an error is safer than content that nobody vouches for.
     const mayBeLetOpen = file >= 0 && isOpening(event) && !table.isHere(file) && table.size(file) > WHOLE_AT_OPEN_BYTES;
     const hasOtherNames = mayBeLetOpen && this.#names.areMore(file, event.fd);
+    const isHidden = file >= 0 && isOpening(event) && !table.isDone(file) && this.#hidden.has(event.fd, event.tid);
     const isDone = file >= 0 && table.isDone(file);
-    const demand = file < 0 || isDone ? null : this.#demand(event, file, hasOtherNames);
+    const demand = file < 0 || isDone ? null : this.#demand(event, file, { hasOtherNames, isHidden });
     const isAllowed = isDone || (demand !== null && this.#isHere(event, file, demand));
     if (file >= 0 && !isAllowed) {
-      this.#port.postMessage({ event, file, hasOtherNames, demand } satisfies Miss);
+      this.#port.postMessage({ event, file, hasOtherNames, isHidden, demand } satisfies Miss);
       return;
     }
     answerEvent(this.#group, event.fd, isAllowed);
@@ -94,9 +97,9 @@ class EventThread {
     else close(event.fd);
   }
 
-  #demand(event: ContentEvent, file: number, hasOtherNames: boolean): Demand | null {
+  #demand(event: ContentEvent, file: number, how: Pick<Miss, 'hasOtherNames' | 'isHidden'>): Demand | null {
     const table = this.#table;
-    return demandOf(event, { size: table.size(file), isSparse: table.isSparse(file), hasOtherNames });
+    return demandOf(event, { size: table.size(file), isSparse: table.isSparse(file), ...how });
   }
 
   #isHere(event: ContentEvent, file: number, demand: Demand): boolean {

@@ -20,16 +20,20 @@ export const HOLDER_MARK = 'CARGO_LAZY_HOLDER';
 export type Kept = { group: number; inFlight: number };
 
 /**
- * Starts a process that does nothing but keep both open. `launcher`: a command in front of it that takes it out of
- * this process's cgroup, which systemd ends as a whole: it must pass descriptors 3 and 4 on and become the holder (exec).
+ * Starts a process that does nothing but keep both open, and the root of the tree (`rootFd`): with the file system's last mount the
+ * marks would go. `launcher`: a command in front of it that takes it out of this process's cgroup, which systemd ends as a whole: it must
+ * pass descriptors 3 to 5 on and become the holder (exec).
  */
-export function startHolder({ group, inFlight }: Kept, stateDir: string, launcher: readonly string[]): Holder {
+export function startHolder(
+  { group, inFlight }: Kept,
+  { stateDir, rootFd, launcher }: { stateDir: string; rootFd: number; launcher: readonly string[] },
+): Holder {
   const [command = 'sh', ...args] = [...launcher, 'sh', '-c', HOLD];
   const child = spawn(command, args, {
     cwd: '/',
     detached: true,
     env: { PATH: process.env['PATH'], [HOLDER_MARK]: stateDir },
-    stdio: ['ignore', 'ignore', 'ignore', group, inFlight],
+    stdio: ['ignore', 'ignore', 'ignore', group, inFlight, rootFd],
   });
   child.unref();
   const startTime = child.pid === undefined ? null : startTimeOf(child.pid);
@@ -81,10 +85,15 @@ export function endHolder(holder: Holder): void {
  * down the holder that it started. Call it when nobody starts one any more.
  */
 export function endAllHolders(stateDir: string): void {
-  for (const pid of processesWith(`${HOLDER_MARK}=${stateDir}`)) {
+  for (const holder of findHolders(stateDir)) endHolder(holder);
+}
+
+/** The processes that hold a volume's group by their mark: a full disk may have kept them from being written down. */
+export function findHolders(stateDir: string): Holder[] {
+  return processesWith(`${HOLDER_MARK}=${stateDir}`).flatMap((pid) => {
     const startTime = startTimeOf(pid);
-    if (startTime !== null && linkOf(pid, GROUP_FD) === GROUP_LINK) endHolder({ pid, startTime });
-  }
+    return startTime !== null && linkOf(pid, GROUP_FD) === GROUP_LINK ? [{ pid, startTime }] : [];
+  });
 }
 
 /** This process, so that another one can end it. */

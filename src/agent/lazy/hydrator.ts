@@ -4,8 +4,8 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { occupy } from '../../linux/descriptors.ts';
 import { markInode } from '../../linux/fanotify.ts';
 import { openHandle } from '../../linux/file-handle.ts';
-import { AT_FDCWD, cstring, isErrno } from '../../linux/libc.ts';
-import { close, O_PATH, O_RDONLY, openAt, openDirectory } from '../../linux/open.ts';
+import { isErrno } from '../../linux/libc.ts';
+import { close, O_PATH, openDirectory } from '../../linux/open.ts';
 import { CHUNK_BYTES } from './chunks.ts';
 import { serveControl } from './control.ts';
 import { Copier } from './copier.ts';
@@ -14,7 +14,7 @@ import { startEventThread } from './event-thread-start.ts';
 import { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
 import { endAllHolders, isAlive, type Kept, startHolder } from './holders.ts';
-import { type Ghost, InFlight } from './in-flight.ts';
+import { InFlight } from './in-flight.ts';
 import { Journal } from './journal.ts';
 import { copyOrder, loadTable } from './load-table.ts';
 import { Misses } from './misses.ts';
@@ -37,7 +37,6 @@ export type HydratorOptions = {
   kept: Kept;
   /** They were an earlier hydrator's: its marks are set, and it may have left events. */
   isTakenOver: boolean;
-  isSameBoot: boolean;
   launcher: readonly string[];
 };
 
@@ -74,13 +73,21 @@ export class Hydrator {
     const rootFd = openDirectory(record.path);
     const list = new PlaceholderList(stateDir);
     const table = loadTable(list, rootFd);
-    const journal = new Journal(stateDir, table, options.isSameBoot);
+    const journal = new Journal(stateDir, table);
     const files = new WriteFiles(rootFd, list);
     const inFlight = new InFlight(options.kept.inFlight);
     const onDone = (count: number): void => {
       this.#done += count;
     };
-    const settler = new Settler({ group, mountFd: rootFd, table, list, journal, files, onDone });
+    const onSyncFailed = (error: unknown): void => {
+      // What the kernel could not write it forgets, and says so once: all that isn't durable is fetched again, by the next hydrator.
+      try {
+        Journal.forgetHere(stateDir);
+      } finally {
+        this.#crashed.reject(error);
+      }
+    };
+    const settler = new Settler({ group, mountFd: rootFd, table, list, journal, files, onDone, onSyncFailed });
     const note = new WriteNote(stateDir);
     const fetcher = new Fetcher({ table, list, journal, files, settler, note });
     const demandLink = new SourceLink(() => connectForRanges(record.source));
@@ -104,7 +111,8 @@ export class Hydrator {
   async arm(): Promise<void> {
     const { stateDir, isTakenOver } = this.#o;
     const ghosts = isTakenOver ? this.#inFlight.ghosts() : [];
-    keepFree(ghosts);
+    // The kernel must not give their numbers to new events: an answer goes by number, and would meet the wrong one.
+    if (ghosts.length > 0) occupy(ghosts.map(({ event }) => event.fd));
     this.#demandLink.connect();
     await this.#startEventThread();
     this.#fetcher.putBackLeft();
@@ -115,9 +123,13 @@ export class Hydrator {
       // One record for both: each is downtime.
       await this.#tendHolders({ phase: 'arming' });
       this.#copier.beGentle(this.#record.gentleForMs);
-      this.#markAll();
+      const gone = this.#markAll();
       const { dev } = statSync(this.#record.path, { bigint: true });
-      refuseOpenFiles(dev, (inode) => this.#table.findInode(Number(inode)) >= 0);
+      refuseOpenFiles(dev, (inode) => {
+        // The number of one that is complete or deleted may be another file's by now.
+        const file = this.#table.findInode(Number(inode));
+        return file >= 0 && !this.#table.isDone(file) && !gone.has(file);
+      });
       await this.#change({ phase: 'armed' });
     }
     this.#copier.limit(this.#record.bwlimit);
@@ -151,7 +163,7 @@ export class Hydrator {
     while (this.#done < this.#table.count) {
       await this.#settler.untilEnough(TEND_MS);
       await this.#settler.settleAll().catch((error: unknown) => this.#note(error));
-      await this.#tendHolders();
+      await this.#tendHolders().catch((error: unknown) => this.#note(error));
       this.#files.closeDeleted();
     }
   }
@@ -204,7 +216,9 @@ export class Hydrator {
     }
   }
 
-  #markAll(): void {
+  /** @returns those that were deleted */
+  #markAll(): Set<number> {
+    const gone = new Set<number>();
     for (let file = 0; file < this.#table.count; file += 1) {
       if (this.#table.isDone(file)) continue;
       try {
@@ -213,21 +227,25 @@ export class Hydrator {
         close(fd);
       } catch (error) {
         if (!isErrno(error, 'ESTALE')) throw error;
+        gone.add(file);
       }
     }
+    return gone;
   }
 
   async #tendHolders(besides: Partial<VolumeRecord> = {}): Promise<void> {
     const living = this.#record.holders.filter(isAlive);
     if (living.length === HOLDERS && Object.keys(besides).length === 0) return;
     const { kept, stateDir, launcher } = this.#o;
-    const added = Array.from({ length: HOLDERS - living.length }, () => startHolder(kept, stateDir, launcher));
+    const place = { stateDir, rootFd: this.#rootFd, launcher };
+    const added = Array.from({ length: HOLDERS - living.length }, () => startHolder(kept, place));
     await this.#change({ ...besides, holders: [...living, ...added] });
   }
 
   async #change(change: Partial<VolumeRecord>): Promise<void> {
     this.#record = { ...this.#record, ...change };
-    this.#written = this.#written.then(() => writeRecord(this.#o.stateDir, this.#record));
+    // One that failed keeps none from being tried.
+    this.#written = this.#written.catch(() => {}).then(() => writeRecord(this.#o.stateDir, this.#record));
     await this.#written;
   }
 
@@ -270,10 +288,3 @@ export class Hydrator {
 
 const strandedReason =
   'the hydrator was killed in the moment in which it was told of them, and nothing says which file they want.';
-
-/** The kernel must not give these numbers to new events: an answer goes by number, and would meet the wrong one. */
-function keepFree(ghosts: readonly Ghost[]): void {
-  const nothing = openAt(AT_FDCWD, cstring('/dev/null'), O_RDONLY);
-  for (const { event } of ghosts) occupy(nothing, event.fd);
-  close(nothing);
-}

@@ -2,10 +2,11 @@ import {
   closeSync,
   existsSync,
   fdatasync,
-  fdatasyncSync,
   fsyncSync,
   openSync,
   readFileSync,
+  renameSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -22,7 +23,8 @@ export type FileChunks = { file: number; chunks: ChunkRange };
 
 /**
  * The two bitmaps on disk. `chunks-here` is written before a chunk counts as here and is never synced: it survives the end
- * of this process, and means nothing after a power cut. `chunks-durable` is synced, after the content that it vouches for.
+ * of this process, and means nothing after a power cut, nor once something could not be synced: then it is forgotten, before anything
+ * says that it was written since. `chunks-durable` is synced, after the content that it vouches for.
  */
 export class Journal implements Disposable {
   readonly #table: FileTable;
@@ -31,19 +33,26 @@ export class Journal implements Disposable {
   /** What may be written: bits of content that is on the disk, a little ahead of those that count as durable. */
   readonly #onDisk: Buffer;
 
-  /** `isSameBoot`: no power cut can have come since the files were written last. */
-  constructor(stateDir: string, table: FileTable, isSameBoot: boolean) {
+  constructor(stateDir: string, table: FileTable) {
     this.#table = table;
-    this.#durableFd = openSync(path(stateDir, 'durable'), 'r+');
-    // Bits that the process before this one wrote, and did not get to sync.
-    fdatasyncSync(this.#durableFd);
     this.#onDisk = readFileSync(path(stateDir, 'durable'));
+    const before = existsSync(path(stateDir, 'here')) ? readFileSync(path(stateDir, 'here')) : null;
+    // Bits that a process before this one wrote, and did not get to sync, or could not: a page that failed is not written twice.
+    if (before !== null) replaceDurable(stateDir, this.#onDisk);
     table.durable.load(this.#onDisk);
-    const isKnown = isSameBoot && existsSync(path(stateDir, 'here'));
-    const here = isKnown ? readFileSync(path(stateDir, 'here')) : this.#onDisk;
-    if (!isKnown) writeFileSync(path(stateDir, 'here'), here, { mode: 0o600 });
-    table.here.load(here);
+    const isKnown = before !== null && before.length === this.#onDisk.length;
+    if (!isKnown) {
+      writeFileSync(`${path(stateDir, 'here')}.next`, this.#onDisk, { mode: 0o600 });
+      renameSync(`${path(stateDir, 'here')}.next`, path(stateDir, 'here'));
+    }
+    table.here.load(isKnown ? before : this.#onDisk);
+    this.#durableFd = openSync(path(stateDir, 'durable'), 'r+');
     this.#hereFd = openSync(path(stateDir, 'here'), 'r+');
+  }
+
+  /** For the next journal here is only what is durable. */
+  static forgetHere(stateDir: string): void {
+    if (existsSync(path(stateDir, 'here'))) truncateSync(path(stateDir, 'here'));
   }
 
   /** What is complete when the target begins: chunks without data at the source. */
@@ -87,6 +96,19 @@ export class Journal implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#hereFd);
     closeSync(this.#durableFd);
+  }
+}
+
+/** Whole, and durable, or as before. */
+function replaceDurable(stateDir: string, bytes: Uint8Array): void {
+  const next = `${path(stateDir, 'durable')}.next`;
+  writeFileSync(next, bytes, { mode: 0o600, flush: true });
+  renameSync(next, path(stateDir, 'durable'));
+  const directory = openSync(stateDir, 'r');
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
   }
 }
 

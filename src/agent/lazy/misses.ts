@@ -97,7 +97,9 @@ export class Misses {
     const files = file === NOT_LOOKED ? ((await untilAsleep(() => candidatesOf(event, table))) ?? []) : [file];
     if (files.length > 0) {
       const fulfilled = Promise.all(
-        files.map((candidate) => this.#fulfil({ event, file: candidate, hasOtherNames: true, demand: null })),
+        files.map((candidate) =>
+          this.#fulfil({ event, file: candidate, hasOtherNames: true, isHidden: true, demand: null }),
+        ),
       );
       await this.#answer(
         event,
@@ -136,10 +138,10 @@ export class Misses {
     }
   }
 
-  async #fulfil({ event, file, hasOtherNames, demand: known }: Miss): Promise<boolean> {
+  async #fulfil({ event, file, demand: known, ...how }: Miss): Promise<boolean> {
     const { table, settler } = this.#o;
     if (file < 0) return false;
-    const demand = known ?? (await this.#demand(event, file, hasOtherNames));
+    const demand = known ?? (await this.#demand(event, file, how));
     const needed = chunksNeeded(event, demand, table.size(file));
     for (let turn = 0; !isFulfilled(table, file, demand, needed); turn += 1) {
       // What it still lacks somebody else is at, who must get to go on.
@@ -159,13 +161,10 @@ export class Misses {
     return true;
   }
 
-  async #demand(event: ContentEvent, file: number, hasOtherNames: boolean): Promise<Demand> {
+  async #demand(event: ContentEvent, file: number, how: Pick<Miss, 'hasOtherNames' | 'isHidden'>): Promise<Demand> {
     const { table } = this.#o;
     const size = table.size(file);
-    return (
-      (await untilAsleep(() => demandOf(event, { size, isSparse: table.isSparse(file), hasOtherNames }))) ??
-      safestDemand
-    );
+    return (await untilAsleep(() => demandOf(event, { size, isSparse: table.isSparse(file), ...how }))) ?? safestDemand;
   }
 
   /** A few requests at a time, so that another process's small read does not queue behind a whole file. */

@@ -4,9 +4,10 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { createContentGroup } from '../../linux/fanotify.ts';
 import { tryLockExclusive } from '../../linux/flock.ts';
-import { isAlive, takeKept, thisProcess } from './holders.ts';
+import { findHolders, isAlive, takeKept, thisProcess } from './holders.ts';
 import { Hydrator } from './hydrator.ts';
 import { InFlight } from './in-flight.ts';
+import { Journal } from './journal.ts';
 import { bootId, expectRecord, type VolumeRecord, writeRecord } from './volume-record.ts';
 
 const LOCK_RETRY_MS = 10;
@@ -42,7 +43,7 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
   if (record.phase === 'finished') throw new CargoError('WRONG_PHASE', `${record.path} is complete already.`);
   if (record.phase === 'suspect') throw suspect(record);
   const isSameBoot = record.bootId === bootId();
-  const kept = isSameBoot ? takeKept(record.holders) : null;
+  const kept = isSameBoot ? (takeKept(record.holders) ?? takeKept(findHolders(stateDir))) : null;
   if (kept === null && isSameBoot && record.phase === 'armed') {
     const lost = { ...record, phase: 'suspect' as const, reason: lostReason };
     // Not written on a full disk, it is found again the next time.
@@ -50,6 +51,8 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
     throw suspect(lost);
   }
   const isTakenOver = kept !== null;
+  // Before the record says that this boot has been seen.
+  if (!isSameBoot) Journal.forgetHere(stateDir);
   const next: VolumeRecord = {
     ...record,
     phase: isTakenOver && record.phase === 'armed' ? 'armed' : 'staged',
@@ -59,7 +62,7 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
   };
   await writeRecord(stateDir, next);
   const fresh = () => ({ group: createContentGroup(), inFlight: InFlight.create() });
-  return new Hydrator({ stateDir, record: next, kept: kept ?? fresh(), isTakenOver, isSameBoot, launcher });
+  return new Hydrator({ stateDir, record: next, kept: kept ?? fresh(), isTakenOver, launcher });
 }
 
 const lostReason =

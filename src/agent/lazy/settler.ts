@@ -27,6 +27,8 @@ export type SettlerParts = {
   journal: Pick<Journal, 'addDurable'>;
   files: Pick<WriteFiles, 'use' | 'close'>;
   onDone: (files: number) => void;
+  /** Nobody knows any more what of that which isn't durable is on the disk. */
+  onSyncFailed: (error: unknown) => void;
 };
 
 /**
@@ -122,20 +124,33 @@ export class Settler {
   }
 
   async #settle(batch: Map<number, ChunkRange[]>): Promise<void> {
-    const { journal, table, mountFd } = this.#o;
-    if (batch.size <= FEW_FILES) await Promise.all([...batch.keys()].map((file) => this.#syncFile(file)));
-    else await syncFilesystemInBackground(mountFd);
+    const { journal, table, onSyncFailed } = this.#o;
     const all: FileChunks[] = [];
     for (const [file, ranges] of batch) for (const chunks of ranges) all.push({ file, chunks });
-    await journal.addDurable(all);
+    try {
+      await this.#sync([...batch.keys()]);
+      await journal.addDurable(all);
+    } catch (error) {
+      onSyncFailed(error);
+      throw error;
+    }
     await this.unmark([...batch.keys()].filter((file) => table.isDone(file)));
   }
 
-  async #syncFile(file: number): Promise<void> {
+  /** That a file was deleted must be durable too before it counts as done: after a power cut it may be there again. */
+  async #sync(files: readonly number[]): Promise<void> {
+    const isFew = files.length <= FEW_FILES;
+    const areThere = isFew ? await Promise.all(files.map((file) => this.#syncFile(file))) : [];
+    if (!isFew || areThere.includes(false)) await syncFilesystemInBackground(this.#o.mountFd);
+  }
+
+  /** False if it was deleted. */
+  async #syncFile(file: number): Promise<boolean> {
     const opened = this.#o.files.use(file);
-    if (opened === null) return;
+    if (opened === null) return false;
     try {
       await syncDataOf(opened.fd);
+      return true;
     } finally {
       opened.release();
     }
@@ -145,19 +160,26 @@ export class Settler {
   async unmark(done: readonly number[]): Promise<void> {
     const { group, mountFd, list, onDone } = this.#o;
     const files = done.filter((file) => this.#isUnmarked[file] === 0);
-    for (const file of files) this.#isUnmarked[file] = 1;
     for (const [index, file] of files.entries()) {
       if (index % UNMARKS_A_TURN === UNMARKS_A_TURN - 1) await nextTurn();
+      if (this.#isUnmarked[file] === 1) continue;
       this.#o.files.close(file);
-      try {
-        const fd = openHandle(mountFd, list.at(file).handle, O_PATH);
-        unmarkInode(group, fd);
-        close(fd);
-      } catch (error) {
-        if (!isErrno(error, 'ESTALE')) throw error;
-      }
+      removeMark(group, mountFd, list.at(file).handle);
+      this.#isUnmarked[file] = 1;
+      onDone(1);
     }
-    onDone(files.length);
+  }
+}
+
+function removeMark(group: number, mountFd: number, handle: Buffer): void {
+  let fd = -1;
+  try {
+    fd = openHandle(mountFd, handle, O_PATH);
+    unmarkInode(group, fd);
+  } catch (error) {
+    if (!isErrno(error, 'ESTALE')) throw error;
+  } finally {
+    if (fd >= 0) close(fd);
   }
 }
 

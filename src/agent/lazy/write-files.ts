@@ -2,7 +2,7 @@ import { readlinkSync } from 'node:fs';
 import { openHandle } from '../../linux/file-handle.ts';
 import { isOpenElsewhere } from '../../linux/lease.ts';
 import { isErrno } from '../../linux/libc.ts';
-import { close, O_RDWR, reopen } from '../../linux/open.ts';
+import { close, O_NONBLOCK, O_RDWR, reopen } from '../../linux/open.ts';
 import { Stat } from '../../linux/stat.ts';
 import type { PlaceholderList } from './placeholders.ts';
 
@@ -35,7 +35,7 @@ export class WriteFiles {
     this.#list = list;
   }
 
-  /** Null: the file was deleted and nobody has it open any more. */
+  /** Null: the file was deleted and nobody has it open any more. @throws EAGAIN while somebody has a lease on it (fcntl(2)): it is broken now */
   use(file: number): WriteFile | null {
     const entry = this.#open.get(file) ?? this.#openAgain(file);
     if (entry === null) return null;
@@ -99,7 +99,7 @@ export class WriteFiles {
   /** Null: it was opened on a mount that is read-only. */
   #byName(pin: number): number | null {
     try {
-      return reopen(pin, O_RDWR);
+      return reopen(pin, O_RDWR | O_NONBLOCK);
     } catch (error) {
       if (isErrno(error, 'EROFS')) return null;
       throw error;
@@ -107,7 +107,7 @@ export class WriteFiles {
   }
 
   #byHandle(file: number): number {
-    return openHandle(this.#mountFd, this.#list.at(file).handle, O_RDWR);
+    return openHandle(this.#mountFd, this.#list.at(file).handle, O_RDWR | O_NONBLOCK);
   }
 
   #closeIdle(): void {

@@ -281,6 +281,27 @@ def overlay_lower(p):
     r = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', os.path.dirname(p), d, t, os.path.basename(p)], stdout=subprocess.PIPE)
     os.rmdir(d); os.rmdir(t); return r.returncode, digest(r.stdout)
 
+def overlaid(p, code):
+    """Runs `code` on the file as the lower layer of an overlay."""
+    d = p + '.ov'; os.mkdir(d); t = '/var/tmp/' + os.path.basename(os.path.dirname(p)) + str(os.getpid()); os.mkdir(t)
+    script = 'mount -t tmpfs none "$3" && mkdir "$3/u" "$3/w" && mount -t overlay overlay -o "lowerdir=$1,upperdir=$3/u,workdir=$3/w" "$2" && exec python3 -c "$5" "$2/$4"'
+    r = subprocess.run(['unshare', '-m', 'sh', '-c', script, 'sh', os.path.dirname(p), d, t, os.path.basename(p), code], stdout=subprocess.PIPE)
+    os.rmdir(d); os.rmdir(t); return r.returncode, digest(r.stdout)
+@op
+def overlay_lower_mapped(p):
+    return overlaid(p, 'import mmap, sys\nf = open(sys.argv[1], "rb")\nm = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\nsys.stdout.buffer.write(m[4096:12288] + m[-4096:])')
+
+
+def looped(p, script, *flags):
+    device = subprocess.run(['losetup', '--find', '--show', *flags, p], stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+    r = subprocess.run(['sh', '-c', script, 'sh', device], stdout=subprocess.PIPE)
+    subprocess.run(['losetup', '--detach', device], check=True)
+    return r.returncode, digest(r.stdout)
+@op
+def loop_read(p): return looped(p, 'dd if="$1" bs=4096 skip=1 count=8 status=none', '--read-only')
+@op
+def loop_write(p): return looped(p, 'head -c 4096 /dev/zero | tr "\\0" w | dd of="$1" bs=4096 seek=3 conv=notrunc,fsync status=none')
+
 
 def aio(p, code, direct):
     ctx = ctypes.c_ulong(0)

@@ -90,7 +90,7 @@ test('a holder of which the record does not know is ended with its volume', asyn
     const known = (await readRecord(pair.stateDir))?.holders ?? [];
     const kept = takeKept(known);
     if (kept === null) throw new Error('nobody holds the group');
-    const { pid } = startHolder(kept, pair.stateDir, []);
+    const { pid } = startHolder(kept, { stateDir: pair.stateDir, rootFd: kept.group, launcher: [] });
     for (const fd of [kept.group, kept.inFlight]) fs.closeSync(fd);
     if (end === 'drop') await dropVolume(pair.stateDir);
     else await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null }).then(() => pair.finish());

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest';
+import { closeSync, openSync } from 'node:fs';
+import { afterAll, expect, test } from 'vitest';
 import { CHUNK_BYTES } from '../../../../src/agent/lazy/chunks.ts';
 import { FileTable } from '../../../../src/agent/lazy/file-table.ts';
 import { Settler } from '../../../../src/agent/lazy/settler.ts';
@@ -6,14 +7,17 @@ import { Settler } from '../../../../src/agent/lazy/settler.ts';
 const MIB = 2 ** 20;
 const NEVER_MS = 10 * 60_000;
 
-/** A settler of two files that nobody has open any more: there is nothing to sync. `fails`: whether the journal does. */
+const anyFile = openSync(import.meta.filename, 'r');
+afterAll(() => closeSync(anyFile));
+
+/** A settler of two files with nothing in them to sync. `fails`: whether the journal does. */
 function settling() {
   const table = FileTable.ofSize(2, 4096, { major: 8, minor: 1 });
   for (const file of [0, 1])
     table.set(file, { inode: file + 1, size: 1024 * MIB, isSparse: false, start: file * 2048 });
   const disk = { fails: false };
   const settler = new Settler({
-    ...{ group: -1, mountFd: -1, table, onDone: () => {} },
+    ...{ group: -1, mountFd: -1, table, onDone: () => {}, onSyncFailed: () => {} },
     list: {
       at: () => {
         throw new Error('no mark is to go');
@@ -24,7 +28,7 @@ function settling() {
         if (disk.fails) throw new Error('no room');
       },
     },
-    files: { use: () => null, close: () => {} },
+    files: { use: () => ({ fd: anyFile, release: () => {} }), close: () => {} },
   });
   const add = (file: number, mib: number): void => settler.add(file, { first: 0, end: (mib * MIB) / CHUNK_BYTES });
   return { settler, disk, add };
