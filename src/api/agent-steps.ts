@@ -83,6 +83,11 @@ export const agentSteps = {
         .min(0)
         .default(0)
         .describe('For so long content travels that could follow the container, too.'),
+      freshBytes: z
+        .int()
+        .min(0)
+        .default(0)
+        .describe('Of what was changed last so much travels in any case; in the final round its differences.'),
     }),
     output: z.object({
       files: z.int().describe('Entries created or changed in this round.'),

@@ -177,10 +177,12 @@ export const MigrateOptions = z.strictObject({
   strategy: Strategy.optional(),
   precopySeconds: z
     .int()
-    .positive()
+    .min(0)
     .max(LONGEST_PRECOPY_SECONDS)
     .optional()
-    .describe('For at most so long data is copied before the container is stopped, also what could follow it.'),
+    .describe(
+      'For at most so long data is copied before the container is stopped, also what could follow it. Left out: what was changed last, up to 256 MiB of each mount, or 2 s of the limit; 0: nothing.',
+    ),
   rootfs: z.boolean().default(false),
   bwlimit: z.number().positive().nullable().default(null).describe('Bytes per second.'),
   force: z.boolean().default(false).describe('Go on when the container had to be killed to stop.'),

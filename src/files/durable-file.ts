@@ -10,6 +10,12 @@ export const UNFINISHED = '.unfinished';
  * Returns once the new one is on disk. One writer at a time per path.
  */
 export async function replaceDurably(path: string, content: string): Promise<void> {
+  await replaceWhole(path, content);
+  await syncDirectory(dirname(path));
+}
+
+/** The same, but after a power cut it may be the old content that is there. */
+export async function replaceWhole(path: string, content: string): Promise<void> {
   const temporary = `${path}${UNFINISHED}`;
   {
     await using file = await open(temporary, 'w', 0o600);
@@ -17,7 +23,6 @@ export async function replaceDurably(path: string, content: string): Promise<voi
     await file.sync();
   }
   await rename(temporary, path);
-  await syncDirectory(dirname(path));
 }
 
 /** Makes what was created, renamed or removed in a directory durable. */

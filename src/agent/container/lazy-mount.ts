@@ -13,10 +13,13 @@ function lazyDirectory(context: StepContext, index: number): string {
   return join(context.directory, `lazy-${index}`);
 }
 
-/** Where hydrators keep what they know, of all mounts that are to follow, begun or not. */
-export function lazyDirectories(context: StepContext): string[] {
-  const mounts = context.record().definition?.mounts ?? [];
-  return mounts.filter(({ strategy }) => strategy === 'lazy').map(({ index }) => lazyDirectory(context, index));
+/** Of all mounts that are to follow, begun or not: where the data is, and where its hydrator keeps what it knows. */
+export function lazyPlaces(context: StepContext): { path: string; stateDir: string }[] {
+  const { definition, target } = context.record();
+  return (definition?.mounts ?? []).flatMap(({ index, strategy }) => {
+    const path = target?.mountPaths.find((known) => known.index === index)?.path;
+    return strategy === 'lazy' && path !== undefined ? [{ path, stateDir: lazyDirectory(context, index) }] : [];
+  });
 }
 
 /** The mounts whose content follows now. */

@@ -14,6 +14,7 @@ import {
   hasBegun,
   isProtected,
   type LazyStatus,
+  probe,
   stageVolume,
   volumeStatus,
   warmHydrator,
@@ -23,7 +24,7 @@ import { receivedRound } from '../volume/index.ts';
 import { cover, isCovered, openView, restore, treeOf, uncover } from './cover.ts';
 import { endUsers } from './end-users.ts';
 import { Eta, tell } from './hydration-progress.ts';
-import { isWhole, type LazyMount, lazyDirectories, lazyMounts, notBegun } from './lazy-mount.ts';
+import { isWhole, type LazyMount, lazyMounts, lazyPlaces, notBegun } from './lazy-mount.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
 import { shutDown } from './shut-down.ts';
 import { disown, endTakenAway, isTakenAway } from './taken-away.ts';
@@ -31,8 +32,11 @@ import { disown, endTakenAway, isTakenAway } from './taken-away.ts';
 const LOOK_MS = 500;
 /** After a boot: Docker may still be clearing up after its own attempt, or something else has the port for a moment. */
 const START_AGAIN_MS = 2_000;
-/** A container that starts syncs a few small things one after the other, and each would wait for what the copy has on its way to the disk. */
-const LONGEST_START_MS = 60_000;
+/**
+ * As long as a container may take to be well before the copy begins all the same: Docker and it sync a few small things one after the other, and
+ * each would wait for what the copy has on its way to the disk.
+ */
+const LONGEST_REST_MS = 10_000;
 /** Healthy, it still has to answer its first client. */
 const AFTER_START_MS = 500;
 /** Where a test may strike in the middle of the copy. */
@@ -47,6 +51,8 @@ export class LazyMounts {
   /** A command that takes a process out of the agent's cgroup. */
   readonly #launcher: readonly string[];
   readonly #identity: IdentityFiles;
+  /** State directories of volumes of which it is known that they can be protected here. */
+  readonly #probed = new Set<string>();
 
   constructor(engine: Engine, launcher: readonly string[], identity: IdentityFiles) {
     this.#engine = engine;
@@ -59,9 +65,17 @@ export class LazyMounts {
     return lazyMounts(context).length > 0;
   }
 
-  /** Begins what takes a while and can be done while the container still runs at the source. */
+  /**
+   * Begins what takes a while and can be done while the container still runs at the source.
+   * @throws CargoError BLOCKED when data can't follow to this host now
+   */
   async warm(context: StepContext): Promise<{ loaded: Promise<void> }> {
-    const warmed = lazyDirectories(context).map((stateDir) => warmHydrator(stateDir, this.#launcher));
+    for (const { stateDir, path } of lazyPlaces(context)) {
+      if (this.#probed.has(stateDir)) continue;
+      probe(path);
+      this.#probed.add(stateDir);
+    }
+    const warmed = lazyPlaces(context).map(({ stateDir, path }) => warmHydrator(stateDir, path, this.#launcher));
     const all = (await Promise.all(warmed)).map(({ loaded }) => loaded);
     return { loaded: Promise.all(all).then(() => {}) };
   }
@@ -164,7 +178,7 @@ export class LazyMounts {
     }
     const mounts = lazyMounts(context);
     let isOwed = await this.wake(context);
-    await this.#copyGently(mounts, AFTER_START_MS);
+    await this.#restFor(mounts, AFTER_START_MS);
     let triedAt = performance.now();
     let statuses: LazyStatus[];
     const eta = new Eta();
@@ -210,7 +224,10 @@ export class LazyMounts {
   async drop(context: StepContext): Promise<void> {
     if (targetOf(context).whole === null) await disown(context, lazyMounts(context));
     const mounts = lazyMounts(context);
-    for (const stateDir of lazyDirectories(context)) coolHydrator(stateDir);
+    for (const { stateDir } of lazyPlaces(context)) {
+      coolHydrator(stateDir);
+      this.#probed.delete(stateDir);
+    }
     // Written down once: a repeated call finds less of the engine than the first.
     const whole = targetOf(context).whole ?? !(await Promise.all(mounts.map(isWhole))).includes(false);
     await updateTarget(context, () => ({ whole }));
@@ -225,8 +242,8 @@ export class LazyMounts {
   }
 
   /** Nothing is wrong with one that is through, or has no hydrator: that is found where it matters. */
-  async #copyGently(mounts: readonly LazyMount[], forMs: number): Promise<void> {
-    for (const { stateDir } of mounts) await controlVolume(stateDir, { do: 'gentle', forMs }).catch(() => {});
+  async #restFor(mounts: readonly LazyMount[], forMs: number): Promise<void> {
+    for (const { stateDir } of mounts) await controlVolume(stateDir, { do: 'rest', forMs }).catch(() => {});
   }
 
   /** Protection doesn't wait for Docker: it is asked only where nobody finds the data. */
@@ -302,8 +319,14 @@ export class LazyMounts {
     const { peer } = context.record();
     if (peer === null || peer.address === null) throw new CargoError('WRONG_PHASE', 'the source is not known here');
     const staged = await stageVolume({
-      ...{ path: treeOf(place), stateDir, waitLimitMs: null, signal: context.signal },
-      ...{ ...control, gentleForMs: LONGEST_START_MS },
+      ...{
+        path: treeOf(place),
+        stateDir,
+        waitLimitMs: null,
+        isProbed: this.#probed.delete(stateDir),
+        signal: context.signal,
+      },
+      ...{ ...control, restForMs: LONGEST_REST_MS },
       source: {
         kind: 'agent',
         address: peer.address,

@@ -14,7 +14,7 @@ const ALONE = { bytes: 4 * 1024 * 1024, requestBytes: READ_MAX_BYTES };
 const BESIDE_PROCESSES = { bytes: 256 * 1024, requestBytes: 128 * 1024 };
 /** A process that has just waited will soon wait again. */
 const CALM_MS = 250;
-/** After it was armed, when something is to start with it: only what that will read is worth being in its way. */
+/** After it was armed or has rested, when something is to start with it: only what that will read is worth being in its way. */
 const START_MS = 2000;
 const WINDOW_REQUESTS = 32;
 /** Not yet durable: who writes for the first time waits until it is, as much as there is of that file. */
@@ -45,6 +45,7 @@ export class Copier {
   readonly #running = new Set<Promise<void>>();
   /** In the time of performance.now(). */
   #gentleUntil: number | null = null;
+  #restsUntil = Number.NEGATIVE_INFINITY;
   #isAtFresh = false;
   #slotFreed = Promise.withResolvers<void>();
   /** Files that a process reads from front to back come first. */
@@ -64,8 +65,7 @@ export class Copier {
 
   resume(): void {
     this.#isPaused = false;
-    this.#resumed.resolve();
-    this.#resumed = Promise.withResolvers();
+    this.#goOn();
   }
 
   /** Bytes per second; null: as fast as it goes. */
@@ -73,9 +73,14 @@ export class Copier {
     this.#pace.set(bytesPerSecond);
   }
 
-  /** For so long from now, and no longer than that: somebody's own writes to this disk are not to queue behind the copy's. */
-  beGentle(forMs: number): void {
-    this.#gentleUntil = performance.now() + forMs;
+  /**
+   * For so long from now, and no longer than that, nothing is brought that nobody waits for: who makes use of the tree begins, and syncs
+   * what would wait for what the copy has on its way to the disk. After that it is gentle for a while.
+   */
+  rest(forMs: number): void {
+    this.#restsUntil = performance.now() + forMs;
+    this.#gentleUntil = this.#restsUntil + START_MS;
+    this.#goOn();
   }
 
   hurry(file: number, chunk: number): void {
@@ -112,11 +117,25 @@ export class Copier {
       const { size } = this.#running;
       const { waits, settler } = this.#o;
       const isFull = this.#bytes >= this.#window.bytes || size >= WINDOW_REQUESTS || (waits.waiting > 0 && size > 0);
+      const restMs = this.#restsUntil - performance.now();
       if (this.#isPaused) await this.#resumed.promise;
+      else if (restMs > 0) await this.#untilRested(restMs);
       else if (isFull) await this.#slotFreed.promise;
       else if (settler.unsettledBytes >= MOST_UNSETTLED_BYTES) await settler.nextEnd;
       else return;
     }
+  }
+
+  async #untilRested(restMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const end = setTimeout(resolve, restMs);
+    await Promise.race([promise, this.#resumed.promise]);
+    clearTimeout(end);
+  }
+
+  #goOn(): void {
+    this.#resumed.resolve();
+    this.#resumed = Promise.withResolvers();
   }
 
   #nextHurried(): { file: number; run: ChunkRange } | null {

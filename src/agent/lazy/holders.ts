@@ -15,6 +15,9 @@ const GROUP_LINK = 'anon_inode:[fanotify]';
 const HOLD = "trap '' TERM INT HUP; exec sleep infinity";
 /** In a holder's environment, so that it is known as one of ours. */
 export const HOLDER_MARK = 'CARGO_LAZY_HOLDER';
+/** The same of one that was started before there was a volume (`startAhead`): no hydrator may take what it holds, unless a record names it. */
+export const AHEAD_MARK = `${HOLDER_MARK}_AHEAD`;
+export const HOLDERS = 2;
 
 /** Descriptors of what outlives a hydrator. */
 export type Kept = { group: number; inFlight: number };
@@ -27,12 +30,13 @@ export type Kept = { group: number; inFlight: number };
 export function startHolder(
   { group, inFlight }: Kept,
   { stateDir, rootFd, launcher }: { stateDir: string; rootFd: number; launcher: readonly string[] },
+  mark = HOLDER_MARK,
 ): Holder {
   const [command = 'sh', ...args] = [...launcher, 'sh', '-c', HOLD];
   const child = spawn(command, args, {
     cwd: '/',
     detached: true,
-    env: { PATH: process.env['PATH'], [HOLDER_MARK]: stateDir },
+    env: { PATH: process.env['PATH'], [mark]: stateDir },
     stdio: ['ignore', 'ignore', 'ignore', group, inFlight, rootFd],
   });
   child.unref();
@@ -85,14 +89,23 @@ export function endHolder(holder: Holder): void {
  * down the holder that it started. Call it when nobody starts one any more.
  */
 export function endAllHolders(stateDir: string): void {
-  for (const holder of findHolders(stateDir)) endHolder(holder);
+  for (const holder of [...findHolders(stateDir), ...findHolders(stateDir, AHEAD_MARK)]) endHolder(holder);
 }
 
 /** The processes that hold a volume's group by their mark: a full disk may have kept them from being written down. */
-export function findHolders(stateDir: string): Holder[] {
-  return processesWith(`${HOLDER_MARK}=${stateDir}`).flatMap((pid) => {
+export function findHolders(stateDir: string, mark = HOLDER_MARK): Holder[] {
+  return processesWith(`${mark}=${stateDir}`).flatMap((pid) => {
     const startTime = startTimeOf(pid);
     return startTime !== null && linkOf(pid, GROUP_FD) === GROUP_LINK ? [{ pid, startTime }] : [];
+  });
+}
+
+/** All processes of a volume, its hydrator too, whether its record knows of them or not. */
+export function findProcesses(stateDir: string): Holder[] {
+  const pids = [HOLDER_MARK, AHEAD_MARK].flatMap((mark) => processesWith(`${mark}=${stateDir}`));
+  return pids.flatMap((pid) => {
+    const startTime = startTimeOf(pid);
+    return startTime === null ? [] : [{ pid, startTime }];
   });
 }
 

@@ -1,5 +1,6 @@
 import { once } from 'node:events';
 import { CargoError } from '../../api/cargo-error.ts';
+import { type Ahead, endAhead, startAhead } from './ahead.ts';
 import { warmEventThread } from './event-thread-start.ts';
 import { WAITS } from './hydrator-process.ts';
 import { lockAfterLast, openVolume } from './open-volume.ts';
@@ -20,10 +21,11 @@ process.on('uncaughtException', end);
 process.on('SIGIO', () => {});
 // As a holder does: a container that ends at a shutdown, and reads at that, is still answered.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => {});
-if (process.env[WAITS] !== undefined) await untilTold();
+const root = process.env[WAITS];
+const ahead = root === undefined ? null : await untilTold(root);
 try {
   using _ = await lockAfterLast(stateDir);
-  const hydrator = await openVolume(stateDir, launcher);
+  const hydrator = await openVolume(stateDir, launcher, ahead);
   await hydrator.arm();
   await hydrator.finish();
   end(null);
@@ -31,11 +33,27 @@ try {
   end(thrown);
 }
 
-/** Says when all code is loaded, the event thread's too. Whoever would tell it may end before: then nobody needs this process. */
-async function untilTold(): Promise<void> {
+/**
+ * Says when all code is loaded, the event thread's too, and the holders are there. Whoever would tell it may end before: then nobody needs this
+ * process.
+ */
+async function untilTold(root: string): Promise<Ahead | null> {
+  let started: Ahead | null = null;
+  let isTold = false;
   process.stdout.on('error', () => {});
-  void Promise.all([warmEventThread(), whatAgentsTake()]).then(() => process.stdout.write('\n'));
+  void Promise.all([warmEventThread(), whatAgentsTake()]).then(() => {
+    if (isTold) return;
+    try {
+      started = startAhead(stateDir, root, launcher);
+    } catch {
+      // What keeps it from it now is told when it matters.
+    }
+    process.stdout.write('\n');
+  });
   const [told] = await Promise.race([once(process.stdin, 'data'), once(process.stdin, 'end').then(() => [null])]);
+  isTold = true;
   process.stdin.destroy();
-  if (told === null) end(null);
+  if (told !== null) return started;
+  endAhead(stateDir);
+  end(null);
 }

@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { mkdir, open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
+import { endAhead } from './ahead.ts';
 import { HOLDER_MARK } from './holders.ts';
 
 export const logPath = (stateDir: string): string => join(stateDir, 'hydrator.log');
-/** In the environment of a hydrator that is to wait until it reads something, and to end with what it reads from. */
+/** In the environment of a hydrator that is to wait until it reads something, and to end with what it reads from: the root of the tree to be. */
 export const WAITS = 'CARGO_LAZY_WAITS';
 const WAIT_LIMIT_MS = 600_000;
 /** Whoever waits until it is loaded waits for a moment that he chose: not for ever. */
@@ -20,14 +21,18 @@ type Waiting = { child: ChildProcess; limit: NodeJS.Timeout; loaded: Promise<voi
 const waiting = new Map<string, Waiting>();
 
 /**
- * Has a hydrator load all of its code before its volume is staged: that takes some hundred milliseconds, which would be
- * downtime later. It waits for `startHydrator`, for ten minutes at most. `loaded` resolves when it has, or some seconds later.
+ * Has a hydrator load all of its code and start its holders before its volume is staged: that takes some hundred milliseconds, which would be
+ * downtime later. `root`: where the tree is, or another directory of its file system. It waits for `startHydrator`, for ten minutes at most. `loaded` resolves when it has, or some seconds later.
  */
-export async function warmHydrator(stateDir: string, launcher: readonly string[]): Promise<{ loaded: Promise<void> }> {
+export async function warmHydrator(
+  stateDir: string,
+  root: string,
+  launcher: readonly string[],
+): Promise<{ loaded: Promise<void> }> {
   const known = waiting.get(stateDir);
   if (known !== undefined) return { loaded: known.loaded };
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const child = await launch(stateDir, launcher, true);
+  const child = await launch(stateDir, launcher, root);
   const other = waiting.get(stateDir);
   if (other !== undefined) {
     child.stdin?.end();
@@ -37,7 +42,9 @@ export async function warmHydrator(stateDir: string, launcher: readonly string[]
   const loaded = hasLoaded(child);
   waiting.set(stateDir, { child, limit, loaded });
   child.once('exit', () => {
-    if (waiting.get(stateDir)?.child === child) coolHydrator(stateDir);
+    if (waiting.get(stateDir)?.child !== child) return;
+    coolHydrator(stateDir);
+    endAhead(stateDir);
   });
   return { loaded };
 }
@@ -66,7 +73,7 @@ export type StartedHydrator = { ended: Promise<void>; hasWaited: boolean };
 /** One that has waited, or a new one. */
 export async function startHydrator(stateDir: string, launcher: readonly string[]): Promise<StartedHydrator> {
   const known = take(stateDir);
-  const child = known ?? (await launch(stateDir, launcher, false));
+  const child = known ?? (await launch(stateDir, launcher, null));
   const ended = new Promise<void>((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) resolve();
     child.once('exit', () => resolve());
@@ -82,14 +89,16 @@ function take(stateDir: string): ChildProcess | null {
   return known?.child ?? null;
 }
 
-async function launch(stateDir: string, launcher: readonly string[], waits: boolean): Promise<ChildProcess> {
+/** `waitsFor`: the root of the tree that it waits for. */
+async function launch(stateDir: string, launcher: readonly string[], waitsFor: string | null): Promise<ChildProcess> {
+  const pipe = waitsFor === null ? 'ignore' : 'pipe';
   const [command = process.execPath, ...args] = [...launcher, process.execPath];
   await using log = await open(logPath(stateDir), 'w', 0o600);
   const child = spawn(command, [...args, ...SMALL, program, stateDir, ...launcher], {
     cwd: '/',
-    env: { ...process.env, [HOLDER_MARK]: stateDir, ...(waits ? { [WAITS]: '1' } : {}) },
+    env: { ...process.env, [HOLDER_MARK]: stateDir, ...(waitsFor === null ? {} : { [WAITS]: waitsFor }) },
     detached: true,
-    stdio: [waits ? 'pipe' : 'ignore', waits ? 'pipe' : 'ignore', log.fd],
+    stdio: [pipe, pipe, log.fd],
   });
   child.unref();
   // Its death is told by its exit.

@@ -13,7 +13,7 @@ import type { EventThreadData, Miss, Opened } from './event-messages.ts';
 import { startEventThread } from './event-thread-start.ts';
 import { Fetcher } from './fetcher.ts';
 import type { FileTable } from './file-table.ts';
-import { endAllHolders, isAlive, type Kept, startHolder } from './holders.ts';
+import { endAllHolders, HOLDERS, isAlive, type Kept, startHolder } from './holders.ts';
 import { InFlight } from './in-flight.ts';
 import { Journal } from './journal.ts';
 import { copyOrder, loadTable } from './load-table.ts';
@@ -28,7 +28,6 @@ import { type VolumeRecord, writeRecord } from './volume-record.ts';
 import { WriteFiles } from './write-files.ts';
 import { WriteNote } from './write-note.ts';
 
-const HOLDERS = 2;
 const TEND_MS = 1000;
 
 export type HydratorOptions = {
@@ -113,7 +112,6 @@ export class Hydrator {
     const ghosts = isTakenOver ? this.#inFlight.ghosts() : [];
     // The kernel must not give their numbers to new events: an answer goes by number, and would meet the wrong one.
     if (ghosts.length > 0) occupy(ghosts.map(({ event }) => event.fd));
-    this.#demandLink.connect();
     await this.#startEventThread();
     this.#fetcher.putBackLeft();
     this.#countDone();
@@ -122,7 +120,7 @@ export class Hydrator {
     else {
       // One record for both: each is downtime.
       await this.#tendHolders({ phase: 'arming' });
-      this.#copier.beGentle(this.#record.gentleForMs);
+      this.#copier.rest(this.#record.restForMs);
       const gone = this.#markAll();
       const { dev } = statSync(this.#record.path, { bigint: true });
       refuseOpenFiles(dev, (inode) => {
@@ -134,6 +132,8 @@ export class Hydrator {
     }
     this.#copier.limit(this.#record.bwlimit);
     if (this.#record.paused) this.#copier.pause();
+    // Not before: what it takes to connect for the first time would keep this thread from the rest, and so the container from its start.
+    this.#demandLink.connect();
     await serveControl(stateDir, (request) => this.#control(request));
   }
 
@@ -259,8 +259,8 @@ export class Hydrator {
     } else if (request.do === 'bwlimit') {
       this.#copier.limit(request.bytesPerSecond);
       await this.#change({ bwlimit: request.bytesPerSecond });
-    } else if (request.do === 'gentle') {
-      this.#copier.beGentle(request.forMs);
+    } else if (request.do === 'rest') {
+      this.#copier.rest(request.forMs);
     }
     return this.#status();
   }

@@ -2,6 +2,7 @@ import {
   closeSync,
   existsSync,
   fdatasync,
+  fsync,
   fsyncSync,
   openSync,
   readFileSync,
@@ -15,6 +16,7 @@ import { promisify } from 'node:util';
 import type { ChunkRange } from './chunks.ts';
 import type { FileTable } from './file-table.ts';
 
+const syncOf = promisify(fsync);
 const syncDataOf = promisify(fdatasync);
 const path = (stateDir: string, name: 'here' | 'durable'): string => join(stateDir, `chunks-${name}`);
 
@@ -55,12 +57,12 @@ export class Journal implements Disposable {
     if (existsSync(path(stateDir, 'here'))) truncateSync(path(stateDir, 'here'));
   }
 
-  /** What is complete when the target begins: chunks without data at the source. */
-  static create(stateDir: string, durable: Uint8Array): void {
+  /** What is complete when the target begins: chunks without data at the source. Its content is on the disk on return, its name with the volume's record. */
+  static async create(stateDir: string, durable: Uint8Array): Promise<void> {
     const fd = openSync(path(stateDir, 'durable'), 'w', 0o600);
     try {
       for (let at = 0; at < durable.length; ) at += writeSync(fd, durable, at);
-      fsyncSync(fd);
+      await syncOf(fd);
     } finally {
       closeSync(fd);
     }

@@ -2,8 +2,8 @@ import { mkdir, readFile, rm } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
 import { askHydrator } from './control.ts';
-import { endAllHolders, endHolder, isAlive } from './holders.ts';
-import { logPath, startHydrator } from './hydrator-process.ts';
+import { endHolder, findProcesses, isAlive } from './holders.ts';
+import { coolHydrator, logPath, startHydrator } from './hydrator-process.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
 import { probe, refuseTooMany } from './probe.ts';
@@ -25,9 +25,11 @@ export type StageOptions = {
   source: SourceAddress;
   bwlimit: number | null;
   paused?: boolean;
-  /** For so long after the volume is armed the background copy makes way for who waits for the disk. */
-  gentleForMs?: number;
+  /** For so long after the volume is armed the background copy does not begin, unless it is told otherwise. */
+  restForMs?: number;
   waitLimitMs: number | null;
+  /** `probe` found nothing a moment ago: it takes time. */
+  isProbed?: boolean;
   /** The source is waited for until then. */
   signal?: AbortSignal;
 };
@@ -37,7 +39,7 @@ export type StageOptions = {
  * @throws CargoError BLOCKED with the reason why this host or tree can't; WRONG_PHASE
  */
 export async function stageVolume(options: StageOptions): Promise<{ files: number }> {
-  const { path, stateDir, source, bwlimit, paused = false, gentleForMs = 0, waitLimitMs, signal } = options;
+  const { path, stateDir, source, bwlimit, paused = false, restForMs = 0, waitLimitMs, isProbed, signal } = options;
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const known = await readRecord(stateDir);
   if (known !== null && known.phase !== 'staged') {
@@ -49,16 +51,17 @@ export async function stageVolume(options: StageOptions): Promise<{ files: numbe
   try {
     signal?.throwIfAborted();
     link.connect();
-    probe(path);
+    if (isProbed !== true) probe(path);
     const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
     refuseTooMany(files);
+    if (files === 0) coolHydrator(stateDir);
     const empty = {
       phase: files === 0 ? 'finished' : 'staged',
       reason: null,
       bootId: null,
       hydrator: null,
     } as const;
-    const wanted = { bwlimit, paused, gentleForMs, waitLimitMs };
+    const wanted = { bwlimit, paused, restForMs, waitLimitMs };
     await writeRecord(stateDir, { path, source, files, ...wanted, ...empty, holders: [] });
     return { files };
   } finally {
@@ -170,14 +173,13 @@ export async function forgetVolume(stateDir: string): Promise<void> {
  * uses and nobody will: it is about to be removed.
  */
 export async function dropVolume(stateDir: string): Promise<void> {
-  const hydrator = (await readRecord(stateDir))?.hydrator ?? null;
-  if (hydrator !== null) {
-    endHolder(hydrator);
-    // It may be about to start a holder. On a disk that does not answer it can't end: then it starts none either.
-    const limit = performance.now() + END_LIMIT_MS;
-    while (isAlive(hydrator) && performance.now() < limit) await delay(POLL_MS);
+  const limit = performance.now() + END_LIMIT_MS;
+  // A hydrator may be about to start a holder. On a disk that does not answer it can't end: then it starts none either.
+  for (let all = findProcesses(stateDir); all.length > 0; all = findProcesses(stateDir)) {
+    all.forEach(endHolder);
+    if (performance.now() >= limit) break;
+    await delay(POLL_MS);
   }
-  endAllHolders(stateDir);
   await rm(stateDir, { recursive: true, force: true });
 }
 

@@ -2,11 +2,10 @@ import { closeSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CargoError } from '../../api/cargo-error.ts';
-import { createContentGroup } from '../../linux/fanotify.ts';
 import { tryLockExclusive } from '../../linux/flock.ts';
-import { findHolders, isAlive, takeKept, thisProcess } from './holders.ts';
+import { type Ahead, createKept } from './ahead.ts';
+import { endHolder, findHolders, isAlive, takeKept, thisProcess } from './holders.ts';
 import { Hydrator } from './hydrator.ts';
-import { InFlight } from './in-flight.ts';
 import { Journal } from './journal.ts';
 import { bootId, expectRecord, type VolumeRecord, writeRecord } from './volume-record.ts';
 
@@ -36,9 +35,15 @@ export async function lockAfterLast(stateDir: string): Promise<Disposable> {
 /**
  * A hydrator for a staged volume, or for one that lost its hydrator. After a boot nothing is marked, and nothing may have
  * used the volume: what is missing is marked anew.
+ *
+ * @param ahead what was started for a volume that was to be staged; it is ended where another group protects it already
  * @throws CargoError WRONG_PHASE; MIGRATION_FAILED when the volume is suspect
  */
-export async function openVolume(stateDir: string, launcher: readonly string[]): Promise<Hydrator> {
+export async function openVolume(
+  stateDir: string,
+  launcher: readonly string[],
+  ahead: Ahead | null = null,
+): Promise<Hydrator> {
   const record = await expectRecord(stateDir);
   if (record.phase === 'finished') throw new CargoError('WRONG_PHASE', `${record.path} is complete already.`);
   if (record.phase === 'suspect') throw suspect(record);
@@ -51,18 +56,19 @@ export async function openVolume(stateDir: string, launcher: readonly string[]):
     throw suspect(lost);
   }
   const isTakenOver = kept !== null;
+  if (isTakenOver) ahead?.holders.forEach(endHolder);
   // Before the record says that this boot has been seen.
   if (!isSameBoot) Journal.forgetHere(stateDir);
   const next: VolumeRecord = {
     ...record,
     phase: isTakenOver && record.phase === 'armed' ? 'armed' : 'staged',
     bootId: bootId(),
-    holders: isTakenOver ? record.holders : [],
+    holders: isTakenOver ? record.holders : (ahead?.holders ?? []),
     hydrator: thisProcess(),
   };
-  await writeRecord(stateDir, next);
-  const fresh = () => ({ group: createContentGroup(), inFlight: InFlight.create() });
-  return new Hydrator({ stateDir, record: next, kept: kept ?? fresh(), isTakenOver, launcher });
+  // Of a volume that was only staged it tells nothing that is needed before `arming`, and each record is downtime.
+  if (record.phase !== 'staged') await writeRecord(stateDir, next);
+  return new Hydrator({ stateDir, record: next, kept: kept ?? ahead?.kept ?? createKept(), isTakenOver, launcher });
 }
 
 const lostReason =

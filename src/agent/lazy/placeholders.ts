@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, fsync, openSync, readSync, renameSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { CargoError } from '../../api/cargo-error.ts';
 
 /** One file that waits for its content: what it is here, and which file of the source it stands for. */
@@ -24,6 +25,7 @@ const HEAD_BYTES = 16;
 const MAGIC = 'cargo-lazy-2';
 const BATCH = 1024;
 
+const syncOf = promisify(fsync);
 const indexPath = (stateDir: string): string => join(stateDir, 'placeholders');
 
 /** Writes the list of placeholders; it counts once `finish` has returned. */
@@ -59,13 +61,11 @@ export class PlaceholderWriter implements Disposable {
     if (this.#filled === BATCH) this.#flush();
   }
 
-  finish(): void {
+  /** Its content is on the disk on return, its name with the volume's record. */
+  async finish(): Promise<void> {
     this.#flush();
-    fsyncSync(this.#fd);
+    await syncOf(this.#fd);
     renameSync(`${indexPath(this.#stateDir)}.new`, indexPath(this.#stateDir));
-    const directory = openSync(this.#stateDir, 'r');
-    fsyncSync(directory);
-    closeSync(directory);
   }
 
   [Symbol.dispose](): void {

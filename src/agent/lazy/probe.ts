@@ -100,7 +100,7 @@ function otherListener(): string | null {
 
 function listenerNow(): string | null {
   for (const { pid, flags } of fanotifyGroups()) {
-    const isOurs = environmentOf(pid).some((line) => line.startsWith(`${HOLDER_MARK}=`));
+    const isOurs = environmentOf(pid).some((line) => line.startsWith(HOLDER_MARK));
     if ((flags & PERMISSION_CLASSES) !== 0 && !isOurs) return `${commandOf(pid)} (process ${pid})`;
   }
   return null;

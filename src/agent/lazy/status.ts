@@ -27,6 +27,6 @@ export const ControlRequest = z.discriminatedUnion('do', [
   z.object({ do: z.literal('pause') }),
   z.object({ do: z.literal('resume') }),
   z.object({ do: z.literal('bwlimit'), bytesPerSecond: z.number().positive().nullable() }),
-  z.object({ do: z.literal('gentle'), forMs: z.number().nonnegative() }),
+  z.object({ do: z.literal('rest'), forMs: z.number().nonnegative() }),
 ]);
 export type ControlRequest = z.infer<typeof ControlRequest>;

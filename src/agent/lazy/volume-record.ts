@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { CargoError } from '../../api/cargo-error.ts';
-import { readIfThere, replaceDurably } from '../../files/durable-file.ts';
+import { readIfThere, replaceDurably, replaceWhole } from '../../files/durable-file.ts';
 import { SourceAddress } from './source-address.ts';
 
 /** A process that keeps the event group alive. The start time tells it from another process that got its number. */
@@ -28,7 +28,7 @@ export const VolumeRecord = z.object({
   hydrator: Holder.nullable().describe('The last one that was started.'),
   bwlimit: z.number().positive().nullable(),
   paused: z.boolean(),
-  gentleForMs: z.number().nonnegative().default(0).describe('How long the copy makes way once it is armed.'),
+  restForMs: z.number().nonnegative().default(0).describe('For so long the copy does not begin once it is armed.'),
   waitLimitMs: z.int().positive().nullable().describe('After this long without the source a reader gets EIO.'),
 });
 export type VolumeRecord = z.infer<typeof VolumeRecord>;
@@ -48,8 +48,11 @@ export async function expectRecord(stateDir: string): Promise<VolumeRecord> {
   return record;
 }
 
+/** Durable on return, and with it all else in the directory, once the tree may be used: before that nobody has anything to lose, and waits for each sync. */
 export async function writeRecord(stateDir: string, record: VolumeRecord): Promise<void> {
-  await replaceDurably(path(stateDir), JSON.stringify(VolumeRecord.parse(record)));
+  const isInUse = record.phase !== 'staged' && record.phase !== 'arming';
+  const replace = isInUse ? replaceDurably : replaceWhole;
+  await replace(path(stateDir), JSON.stringify(VolumeRecord.parse(record)));
 }
 
 /** Changes with every boot of the machine, and of a container that has an init of its own: its mounts are gone then. */

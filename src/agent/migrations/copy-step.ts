@@ -43,7 +43,9 @@ export function createCopyStep(
   };
 }
 
+/** @throws CargoError BLOCKED: better now than when the container is down */
 function tellCold(context: StepContext, error: unknown): null {
+  if (error instanceof CargoError && error.code === 'BLOCKED') throw error;
   context.log.warn({ err: error }, 'the switch will take longer');
   return null;
 }
@@ -86,7 +88,7 @@ async function copyOnce(
   onProgress: (progress: RoundProgress) => void,
 ): Promise<RoundStats> {
   const { directory, signal } = context;
-  const { round, final, bwlimit, wholeMs } = input;
+  const { round, final, bwlimit, wholeMs, freshBytes } = input;
   const stateDir = join(directory, `mount-${mount.index}`);
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const connection = await context.source().openRound(
@@ -95,23 +97,21 @@ async function copyOnce(
       round,
       final,
       bwlimit,
-      ...(mount.strategy === 'lazy' ? { contentLimit: CONTENT_LIMIT, wholeMs } : {}),
+      ...(mount.strategy === 'lazy' ? { contentLimit: CONTENT_LIMIT, wholeMs, freshBytes } : {}),
     },
     signal,
   );
+  const { socket } = connection;
   try {
-    const result = await receive({
-      ...connection,
-      root: { path, isFile: mount.isFile },
-      stateDir,
-      round,
-      signal,
-      onProgress,
-    });
-    await untilPeerEnds(connection.socket, signal);
+    const root = { path, isFile: mount.isFile };
+    const result = await receive({ ...connection, root, stateDir, round, signal, onProgress });
+    const ended = untilPeerEnds(socket, signal).then(() => socket.destroy());
+    // After the final round there is no next one, and each wait is downtime.
+    if (!final) await ended;
     return result;
-  } finally {
-    connection.socket.destroy();
+  } catch (error) {
+    socket.destroy();
+    throw error;
   }
 }
 

@@ -18,6 +18,8 @@ export interface SourcePeer {
       contentLimit?: number;
       /** For so many ms of the round larger files travel with their content all the same. */
       wholeMs?: number;
+      /** Of those that were changed last so much travels with its content in any case. */
+      freshBytes?: number;
     },
     signal: AbortSignal,
   ): Promise<RoundConnection>;

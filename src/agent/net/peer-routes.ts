@@ -20,6 +20,7 @@ const RoundQuery = z.object({
   bwlimit: z.coerce.number().positive().nullable(),
   contentLimit: z.coerce.number().int().positive().nullable(),
   wholeMs: z.coerce.number().min(0),
+  freshBytes: z.coerce.number().int().min(0),
 });
 
 /** What the target's agent of a migration alone may ask: the image, and rounds and verifications over an upgraded connection. */
@@ -68,7 +69,7 @@ async function serveUpgrade(
     if (head.length > 0) throw new CargoError('BAD_REQUEST', 'the round has not begun yet');
     const connection = await leaveTlsAsSource(socket, switching(protocolOf(wanted)));
     // A round that is under way goes on, but ranges may be wanted for days.
-    if (wanted.kind === 'ranges') await rounds.ranges.serve(wanted, connection, refuseLate);
+    if (wanted.kind === 'ranges') await rounds.serveRanges(wanted, connection, refuseLate);
     else await rounds.serve(wanted, connection, refuseOthers);
   } catch (thrown) {
     const error = CargoError.from(thrown);
@@ -103,6 +104,7 @@ function parseRequest(request: IncomingMessage): DataRequest | RangesRequest {
     bwlimit: url.searchParams.get('bwlimit'),
     contentLimit: url.searchParams.get('contentLimit'),
     wholeMs: url.searchParams.get('wholeMs'),
+    freshBytes: url.searchParams.get('freshBytes'),
   });
   if (!isKnown || !query.success) {
     throw new CargoError(

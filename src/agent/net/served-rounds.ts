@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { CargoError } from '../../api/cargo-error.ts';
 import { sourceMountPath } from '../container/source-paths.ts';
@@ -10,7 +11,10 @@ import type { RecordStore } from '../migrations/record-store.ts';
 import { Serial } from '../migrations/serial.ts';
 import type { RoundStats, SendRound, VerifyAtSource, VerifyStats } from '../migrations/volume-rounds.ts';
 import type { ChangeLog, RoundConnection } from '../volume/index.ts';
-import { ServedRanges } from './served-ranges.ts';
+import { type RangesRequest, ServedRanges } from './served-ranges.ts';
+
+/** A round whose target knows it to be complete ends at once, unless the target went away. */
+const ROUND_END_MS = 1_000;
 
 /** What the target may want of one data mount over a connection. */
 export type DataRequest = { migrationId: string; mountIndex: number } & (
@@ -21,6 +25,7 @@ export type DataRequest = { migrationId: string; mountIndex: number } & (
       bwlimit: number | null;
       contentLimit: number | null;
       wholeMs: number;
+      freshBytes: number;
     }
   | { kind: 'verification' }
 );
@@ -84,6 +89,16 @@ export class ServedRounds {
     }
   }
 
+  /** What the last round left out. Its target need not wait until this side has written down that the round is over. */
+  async serveRanges(request: RangesRequest, connection: RoundConnection, refuse: () => void): Promise<void> {
+    const key = `${request.migrationId}/${request.mountIndex}`;
+    if (this.#active.has(key)) {
+      const ended = this.#serial.run(key, async () => {});
+      await Promise.race([ended, delay(ROUND_END_MS, undefined, { ref: false })]);
+    }
+    await this.ranges.serve(request, connection, refuse);
+  }
+
   /** A signal that aborts with the serving of the migration, for an image that goes out until `response` closes. */
   image(migrationId: string, response: EventEmitter): AbortSignal {
     this.#images += 1;
@@ -142,12 +157,12 @@ export class ServedRounds {
     await mkdir(stateDir, { recursive: true, mode: 0o700 });
     const root = { path: sourceMountPath(record, mountIndex), isFile };
     if (request.kind === 'verification') return verify({ ...connection, root, stateDir, signal });
-    const { round, final, bwlimit, contentLimit, wholeMs } = request;
+    const { round, final, bwlimit, contentLimit, wholeMs, freshBytes } = request;
     const log = this.#options.log.child({ migration: migrationId, mount: mountIndex });
     const key = `${migrationId}/${mountIndex}`;
     const changes = isFile ? null : this.#logOf(key, root.path, final);
     const sent = await send({
-      ...{ ...connection, root, stateDir, round, final, bwlimit, wholeMs, signal },
+      ...{ ...connection, root, stateDir, round, final, bwlimit, wholeMs, freshBytes, signal },
       contentLimit: contentLimit ?? undefined,
       onProgress: () => {},
       log: changes ?? undefined,

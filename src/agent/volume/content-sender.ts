@@ -29,6 +29,8 @@ export type ContentOptions = {
   contentLimit: number;
   /** performance.now() until which content travels whatever the limit says. */
   wholeUntil: number;
+  /** Records of files whose content travels in any case. */
+  fresh: ReadonlySet<number>;
   poll: () => void;
   onChange: (path: string) => void;
 };
@@ -48,8 +50,8 @@ export class ContentSender {
   constructor(options: ContentOptions) {
     this.#o = options;
     this.#directories = new DirectoryStack(options.root.fd);
-    const { manifest, hash, earlierBlocks, writer, contentLimit, wholeUntil, poll } = options;
-    const limits = { contentLimit, wholeUntil };
+    const { manifest, hash, earlierBlocks, writer, contentLimit, wholeUntil, fresh, poll } = options;
+    const limits = { contentLimit, wholeUntil, fresh };
     this.#files = new FileSender({ manifest, hash, earlierBlocks, writer, xattrs: this.#xattrs, ...limits, poll });
   }
 

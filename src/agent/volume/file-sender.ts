@@ -22,6 +22,8 @@ export type FileSenderOptions = {
   contentLimit: number;
   /** performance.now() until which they are sent whole all the same. */
   wholeUntil: number;
+  /** Records of those that are in any case (`freshFiles`). */
+  fresh: ReadonlySet<number>;
   poll: () => void;
 };
 
@@ -45,7 +47,7 @@ export class FileSender {
     after.setStat(this.#stat);
     const flags = (after.flags & ~RACY) | (isRacy(this.#stat) ? RACY : 0);
     after.setFlags(flags);
-    this.#isOutline = isOutlined(after, this.#o) && performance.now() >= this.#o.wholeUntil;
+    this.#isOutline = isOutlined(after, this.#o) && !this.#isWhole(after);
     if (!this.#isOutline) writeBack(fd);
     const digest = this.#o.xattrs.digest(fd, after);
     const isComplete = this.#sendContent(fd, after, before, digest);
@@ -104,6 +106,10 @@ export class FileSender {
     writer.smallFile(after.name, after, hash, length);
     writer.progress.bytesDone += length;
     return isComplete;
+  }
+
+  #isWhole(after: RecordView): boolean {
+    return performance.now() < this.#o.wholeUntil || this.#o.fresh.has(after.offset);
   }
 
   #isAsRecorded(fd: number, after: RecordView): boolean {

@@ -44,6 +44,7 @@ type SendOptions = RoundOptions & {
   bwlimit: number | null;
   contentLimit?: number | undefined;
   wholeMs?: number | undefined;
+  freshBytes?: number | undefined;
   /** Of this tree, the same for all its rounds: then the final one looks only at what was changed. */
   log?: ChangeLog | undefined;
   /** Told why a final round scans the whole tree although there is a log. */
@@ -57,18 +58,19 @@ type SendOptions = RoundOptions & {
  * receiver has acknowledged that all of it is durable. `final`: the container is stopped, so a file that changes under
  * the copy is an error (SOURCE_FILE_CHANGED); before that it is left to the next round. `bwlimit` is in bytes per second.
  * Of files larger than `contentLimit` bytes only the outline travels: at the receiver they are one hole of the same size. For
- * the first `wholeMs` of the round they travel with their content all the same, and one that is begun is brought to its end.
+ * the first `wholeMs` of the round they travel with their content all the same, and one that is begun is brought to its end; so do,
+ * in any case, up to `freshBytes` of those that were changed last.
  * Other errors: PEER_UNREACHABLE, CANCELLED, PROTOCOL_ERROR, CHECKSUM_MISMATCH, DISK_FULL, BLOCKED (a file system is
  * mounted in the tree), NOT_FOUND, INTERNAL; whatever one side throws the other one throws too.
  */
 export async function sendRound(options: SendOptions): Promise<RoundStats> {
-  const { socket, keys, root, stateDir, round, final, bwlimit, contentLimit, wholeMs, log, audit, signal, onProgress } =
-    options;
+  const { socket, keys, root, stateDir, round, final, bwlimit, log, signal, onProgress } = options;
+  const { contentLimit, wholeMs, freshBytes, audit } = options;
   const label = randomUUID();
   const changes = final ? await changesOf(options) : null;
   if (!final) await log?.begin(label);
   const isFollowed = !final && log !== undefined;
-  const which = { contentLimit, wholeMs, changes, audit };
+  const which = { contentLimit, wholeMs, freshBytes, changes, audit };
   const job = { kind: 'send', root, stateDir, round, final, label, isFollowed, ...which } as const;
   const result = await runJob({ socket, keys, job, bwlimit, signal, onProgress });
   if (!final) log?.acknowledge(label);

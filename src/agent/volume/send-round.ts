@@ -12,6 +12,7 @@ import { ContentSender } from './content-sender.ts';
 import { Acknowledge, HashKey, Welcome } from './control-frames.ts';
 import { DATA_PROTOCOL } from './format.ts';
 import { frameKinds } from './frames.ts';
+import { freshFiles } from './fresh-files.ts';
 import { type Link, unexpectedFrame } from './link.ts';
 import { manifestPaths, type NewManifest } from './manifest.ts';
 import { OpWriter } from './op-writer.ts';
@@ -66,7 +67,7 @@ function sendTree(job: SendJob, link: Link): { label: string; stats: RoundStats 
     hashKey,
     bases,
   });
-  const { contentLimit = Number.MAX_SAFE_INTEGER, wholeMs = 0, label = randomUUID() } = job;
+  const { contentLimit = Number.MAX_SAFE_INTEGER, wholeMs = 0, freshBytes = 0, label = randomUUID() } = job;
   const wholeUntil = performance.now() + wholeMs;
   const poll = (): void => link.throwIfStopped();
   const onChange = (path: string): void => {
@@ -83,7 +84,8 @@ function sendTree(job: SendJob, link: Link): { label: string; stats: RoundStats 
   const listed = changes === null ? null : compareListed(tree, { base, changes, audit: job.audit === true });
   const trees = opened.use(listed ?? compareWhole(early ?? scan(), tree, base));
   const { manifest, total } = trees;
-  const result = sendDifferences({ ...trees, root, hash, link, contentLimit, wholeUntil, poll, onChange });
+  const limits = { contentLimit, wholeUntil, freshBytes, final: job.final };
+  const result = sendDifferences({ ...trees, ...limits, root, hash, link, poll, onChange });
 
   manifest.flush(true);
   const size = { entries: total.files, bytes: total.bytes };
@@ -117,12 +119,15 @@ type Differences = {
   link: Link;
   contentLimit: number;
   wholeUntil: number;
+  freshBytes: number;
+  final: boolean;
   poll: () => void;
   onChange: (path: string) => void;
 };
 
 function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | 'deleted' | 'bytes'>; digest: string } {
   const outlook = d.comparison.prepare(d.poll);
+  const fresh = freshFiles(d.comparison, d);
   d.link.sendControl(frameKinds.plan, { files: outlook.files, bytes: outlook.bytes });
   const progress = (): RoundProgress => ({
     ...writer.progress,
@@ -144,6 +149,7 @@ function sendDifferences(d: Differences): { totals: Pick<RoundStats, 'files' | '
     structure: outlook.hasMoves ? null : structure,
     contentLimit: d.contentLimit,
     wholeUntil: d.wholeUntil,
+    fresh,
     poll: d.poll,
     onChange: d.onChange,
   }).run();

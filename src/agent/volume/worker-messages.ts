@@ -29,6 +29,7 @@ export type WorkerJob =
       final: boolean;
       contentLimit?: number | undefined;
       wholeMs?: number | undefined;
+      freshBytes?: number | undefined;
       /** Of the manifest that the round leaves; made by the worker if nobody needs to know it. */
       label?: string | undefined;
       /** A later round will come with a list of changes since this one. */

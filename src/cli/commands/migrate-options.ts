@@ -26,9 +26,10 @@ export function addMoveOptions(command: Command): Command {
       ).choices(['lazy', 'precopy']),
     )
     .addOption(
-      new Option('--precopy-seconds <n>', 'copy for at most so long before the stop, also what could follow').argParser(
-        parseDuration,
-      ),
+      new Option(
+        '--precopy-seconds <n>',
+        'copy for at most so long before the stop, also what could follow; 0: not even what was changed last',
+      ).argParser((text) => (/^\s*0+\s*$/.test(text) ? 0 : parseDuration(text))),
     )
     .option('--rootfs', "take the container's writable layer along")
     .addOption(new Option('--bwlimit <rate>', 'at most so many bytes per second; K, M, G = 1024').argParser(parseRate))

@@ -6,7 +6,7 @@ import { beyondRetry, type DriverPorts, type Hands, ON_THE_WAY_BACK, removed, st
 import { healthLimitMs } from './health-limit.ts';
 import type { StoredMigration } from './record.ts';
 import { RecoveryDriver } from './recovery-driver.ts';
-import { isTimeToSwitch, precopyEnd } from './rounds.ts';
+import { freshBytes, isTimeToSwitch, precopyEnd } from './rounds.ts';
 import { addSwitchTimes } from './switch-times.ts';
 
 const ROLLED_BACK = 'rolled back: the container is on the source as before';
@@ -183,7 +183,7 @@ export class Driver {
     const { bwlimit } = migration;
     const startedMs = Date.now();
     const wholeMs = final ? 0 : Math.max(0, precopyEnd(migration) - startedMs);
-    const input = { round, final, bwlimit, wholeMs };
+    const input = { round, final, bwlimit, wholeMs, freshBytes: freshBytes(migration, final) };
     const output = await this.#hands.atTarget('copy', `copy-${round}`, input, { patienceMs });
     const { rounds, switchTimes } = await this.#hands.get();
     const done: Round = {

@@ -124,10 +124,14 @@ export class LazyPair implements AsyncDisposable {
   }
 
   #all(): number[] {
-    const line = `CARGO_LAZY_HOLDER=${this.stateDir}`;
+    const lines = ['CARGO_LAZY_HOLDER', 'CARGO_LAZY_HOLDER_AHEAD'].map((mark) => `${mark}=${this.stateDir}`);
     return fs
       .readdirSync('/proc')
-      .filter((entry) => /^\d+$/.test(entry) && readText(`/proc/${entry}/environ`).split('\0').includes(line))
+      .filter((entry) => /^\d+$/.test(entry))
+      .filter((entry) => {
+        const environment = readText(`/proc/${entry}/environ`).split('\0');
+        return lines.some((line) => environment.includes(line));
+      })
       .map(Number)
       .filter(isRunning);
   }

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { AHEAD_MARK, findHolders } from '../../../src/agent/lazy/holders.ts';
 import { coolHydrator, warmHydrator } from '../../../src/agent/lazy/hydrator-process.ts';
 import { armVolume, controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
 import { Image } from './images.ts';
@@ -22,13 +23,22 @@ test('the hydrator that waits becomes the volume’s, and one that has died mean
     fs.writeFileSync(join(pair.source, 'smallest'), bytes(2, 70_000));
     fs.writeFileSync(join(pair.source, 'file'), bytes(1, 3_000_000));
     await pair.serve();
-    await warmHydrator(pair.stateDir, []);
-    await warmHydrator(pair.stateDir, []);
+    await (await warmHydrator(pair.stateDir, pair.target, [])).loaded;
+    await warmHydrator(pair.stateDir, pair.target, []);
     const waiting = await pidOf(pair);
+    const ahead = findHolders(pair.stateDir, AHEAD_MARK).map(({ pid }) => pid);
+    expect(ahead).toHaveLength(2);
+    expect(findHolders(pair.stateDir), 'no volume is protected by them').toEqual([]);
     await pair.stage();
-    if (dies) await pair.kill(waiting);
+    if (dies) {
+      await pair.kill(waiting);
+      await expect.poll(() => ahead.filter(isRunning)).toEqual([]);
+    }
     await armVolume(pair.stateDir);
-    if (!dies) expect(pair.hydrator()).toBe(waiting);
+    if (!dies) {
+      expect(pair.hydrator()).toBe(waiting);
+      expect(await pair.holders()).toEqual(ahead);
+    }
     expect(fs.readFileSync(join(pair.target, 'file')).equals(bytes(1, 3_000_000))).toBe(true);
     await controlVolume(pair.stateDir, { do: 'bwlimit', bytesPerSecond: null });
     await pair.finish();
@@ -37,12 +47,14 @@ test('the hydrator that waits becomes the volume’s, and one that has died mean
 
 test('one that nobody needs any more ends, and so does that of an agent that has died', async () => {
   await using pair = new LazyPair(image.path);
-  await warmHydrator(pair.stateDir, []);
+  await (await warmHydrator(pair.stateDir, pair.target, [])).loaded;
   const first = await pidOf(pair);
+  expect(findHolders(pair.stateDir, AHEAD_MARK)).toHaveLength(2);
   coolHydrator(pair.stateDir);
   await expect.poll(() => isRunning(first)).toBe(false);
+  expect(findHolders(pair.stateDir, AHEAD_MARK)).toEqual([]);
 
-  const script = `import { warmHydrator } from '${module}'; await warmHydrator('${pair.stateDir}', []); setInterval(() => {}, 1000);`;
+  const script = `import { warmHydrator } from '${module}'; await warmHydrator('${pair.stateDir}', '${pair.target}', []); setInterval(() => {}, 1000);`;
   const agent: ChildProcess = spawn(process.execPath, ['--input-type=module-typescript', '-e', script], {
     stdio: 'ignore',
   });
@@ -51,6 +63,7 @@ test('one that nobody needs any more ends, and so does that of an agent that has
   agent.kill('SIGKILL');
   await ended;
   await expect.poll(() => isRunning(second), { timeout: 5000 }).toBe(false);
+  expect(findHolders(pair.stateDir, AHEAD_MARK)).toEqual([]);
 });
 
 async function pidOf(pair: LazyPair): Promise<number> {

@@ -55,6 +55,7 @@ export type RoundRequest = {
   bwlimit?: number;
   contentLimit?: number;
   wholeMs?: number;
+  freshBytes?: number;
   /** False: the connection is to be as safe as it is. */
   sealed?: boolean;
   onTheWay?: (bytes: Buffer) => Buffer;
@@ -94,7 +95,8 @@ export class TreePair implements Disposable {
     request: RoundRequest = {},
   ): Promise<[PromiseSettledResult<RoundStats>, PromiseSettledResult<RoundStats>]> {
     this.#round += 1;
-    const { final = false, isFile = false, bwlimit = null, contentLimit, wholeMs, sealed = true, onTheWay } = request;
+    const { final = false, isFile = false, bwlimit = null, sealed = true, onTheWay } = request;
+    const { contentLimit, wholeMs, freshBytes } = request;
     const [left, right] = await (onTheWay === undefined ? socketPair() : watchedPair(onTheWay));
     const keys = sealed ? sealKeys() : { source: null, target: null };
     const common = { round: this.#round, signal: AbortSignal.timeout(150_000) };
@@ -106,7 +108,7 @@ export class TreePair implements Disposable {
           keys: keys.source,
           root: { path: this.source, isFile },
           stateDir: join(this.directory, `source-${this.#state}`),
-          ...{ final, bwlimit, contentLimit, wholeMs },
+          ...{ final, bwlimit, contentLimit, wholeMs, freshBytes },
         }),
         receiveRound({
           ...common,

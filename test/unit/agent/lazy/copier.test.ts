@@ -59,15 +59,18 @@ test('the copy begins gently, as the container starts, and takes all there is wh
   expect(await next()).toEqual([1024, 1024, 1024, 1024]);
 });
 
-test('it stays gentle for as long as it is told to, and no longer', async () => {
+test('it rests for as long as it is told to, and no longer, and is gentle then', async () => {
   const { copier, next } = copying();
-  copier.beGentle(60_000);
+  copier.rest(10_000);
   void copier.run();
-  vi.advanceTimersByTime(10_000);
+  vi.advanceTimersByTime(9_000);
+  expect(await next()).toEqual([]);
+  copier.rest(500);
+  vi.advanceTimersByTime(400);
+  expect(await next()).toEqual([]);
+  vi.advanceTimersByTime(100);
   expect(await next()).toEqual([128, 128]);
-  copier.beGentle(500);
-  expect(await next()).toEqual([128, 128]);
-  vi.advanceTimersByTime(500);
+  vi.advanceTimersByTime(2_000);
   expect(await next()).toEqual([1024, 1024, 1024, 1024]);
 });
 

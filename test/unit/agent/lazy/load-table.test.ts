@@ -19,7 +19,7 @@ async function listOf(files: readonly { size: number; age: number }[]) {
       handle: Buffer.of(file & 255),
     });
   });
-  writer.finish();
+  await writer.finish();
   const list = new PlaceholderList(directory.path);
   return { list, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
 }

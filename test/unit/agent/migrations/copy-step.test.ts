@@ -12,7 +12,7 @@ import type { DataMount } from '../../../../src/api/container-definition.ts';
 import { temporaryDirectory } from '../temporary-directory.ts';
 
 const log = pino({ level: 'silent' });
-const round = { round: 2, final: false, bwlimit: null, wholeMs: 0 };
+const round = { round: 2, final: false, bwlimit: null, wholeMs: 0, freshBytes: 0 };
 
 function mount(index: number, name: string, isFile = false): DataMount {
   return {
@@ -88,7 +88,13 @@ test('every mount is copied to where it is at the target, and the amounts add up
     onProgress?.({ filesDone: 1, filesTotal: 4, bytesDone: 100, bytesTotal: 500 });
     return amount;
   };
-  const total = await createCopyStep(receive)(given.context, { round: 2, final: true, bwlimit: 1_000, wholeMs: 0 });
+  const total = await createCopyStep(receive)(given.context, {
+    round: 2,
+    final: true,
+    bwlimit: 1_000,
+    wholeMs: 0,
+    freshBytes: 0,
+  });
   expect(total).toMatchObject({ files: 2, deleted: 4, bytes: 6, totalFiles: 8, totalBytes: 1_000 });
   expect(total.drainMs, 'progress says that the source knows what differs').toBeGreaterThan(0);
   expect(total.applyMs).toBeGreaterThan(0);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import type { Base } from '../../../../src/api/container-definition.ts';
 import type { Round } from '../../../../src/api/migration.ts';
-import { isTimeToSwitch, MAX_ROUNDS, precopyEnd } from '../../../../src/server/migrations/rounds.ts';
+import { freshBytes, isTimeToSwitch, MAX_ROUNDS, precopyEnd } from '../../../../src/server/migrations/rounds.ts';
 
 const MiB = 1024 * 1024;
 
@@ -48,4 +48,23 @@ test('what could follow is copied before the stop for as long as was asked for, 
   expect(precopyEnd({ startedAt, precopySeconds: 60, bases: [] })).toBe(began + 60_000);
   expect(precopyEnd({ startedAt, precopySeconds: 60, bases: [base] })).toBe(began + 60_000);
   expect(precopyEnd({ startedAt, precopySeconds: null, bases: [base] })).toBeGreaterThan(began + 86_400_000);
+});
+
+test('what was changed last travels before the stop, but not for longer than two seconds of the limit, nor against the word of who moves it', () => {
+  const asked = { precopySeconds: null, bwlimit: null, rounds: rounds(300 * MiB, MiB) };
+  expect(freshBytes(asked, false)).toBe(256 * MiB);
+  expect(freshBytes({ ...asked, rounds: [] }, false)).toBe(256 * MiB);
+  expect(freshBytes({ ...asked, precopySeconds: 5 }, false)).toBe(256 * MiB);
+  expect(freshBytes({ ...asked, bwlimit: 100_000 }, false)).toBe(200_000);
+  for (const final of [false, true]) expect(freshBytes({ ...asked, precopySeconds: 0 }, final)).toBe(0);
+});
+
+test('in the final round its changes travel only where the round before was a short one', () => {
+  const asked = { precopySeconds: null, bwlimit: null };
+  const after = (bytes: number, durationMs: number): number =>
+    freshBytes({ ...asked, rounds: rounds(300 * MiB, bytes).map((round) => ({ ...round, durationMs })) }, true);
+  expect(after(16 * MiB, 2_000)).toBe(256 * MiB);
+  expect(after(16 * MiB + 1, 2_000)).toBe(0);
+  expect(after(MiB, 2_001)).toBe(0);
+  expect(freshBytes({ ...asked, rounds: [] }, true)).toBe(0);
 });

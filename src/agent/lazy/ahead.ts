@@ -1,0 +1,32 @@
+import { createContentGroup } from '../../linux/fanotify.ts';
+import { close, openDirectory } from '../../linux/open.ts';
+import { AHEAD_MARK, endHolder, findHolders, HOLDERS, type Kept, startHolder } from './holders.ts';
+import { InFlight } from './in-flight.ts';
+import type { Holder } from './volume-record.ts';
+
+/** An event group that marks nothing yet, and the processes that hold it. */
+export type Ahead = { kept: Kept; holders: Holder[] };
+
+export function createKept(): Kept {
+  return { group: createContentGroup(), inFlight: InFlight.create() };
+}
+
+/**
+ * Starts the holders of a volume that is not staged yet: that would be downtime later. Whoever did so and learns that there will be no volume
+ * ends them (`endAhead`). @param root a directory of the file system on which the volume will be
+ */
+export function startAhead(stateDir: string, root: string, launcher: readonly string[]): Ahead {
+  const rootFd = openDirectory(root);
+  try {
+    const kept = createKept();
+    const place = { stateDir, rootFd, launcher };
+    return { kept, holders: Array.from({ length: HOLDERS }, () => startHolder(kept, place, AHEAD_MARK)) };
+  } finally {
+    close(rootFd);
+  }
+}
+
+/** Also those of a process that was killed before it could. Only while no volume has taken them. */
+export function endAhead(stateDir: string): void {
+  for (const holder of findHolders(stateDir, AHEAD_MARK)) endHolder(holder);
+}
