@@ -9,10 +9,13 @@ const COLD_READS = 1000;
 const WARM_READS = 20_000;
 const FILE_MIB = 64;
 
-/** Milliseconds of cold reads of 4 KiB, bytes a second, and what a read takes once all is here by one of a plain file. */
+/** Quantiles in milliseconds. */
+type Waits = { median: number; p99: number; count: number };
+
+/** Cold reads of 4 KiB, alone and with the open before each, bytes a second, and what a read takes once all is here by one of a plain file. */
 export type Reads = {
-  resting: { median: number; p99: number; count: number };
-  copying: { median: number; p99: number; count: number };
+  resting: { read: Waits; openAndRead: Waits };
+  copying: { read: Waits; openAndRead: Waits };
   precopy: number;
   front: number;
   background: number;
@@ -64,8 +67,8 @@ export async function measureReads(pair: LabPair, mib: number, turns: number): P
   }
   fs.rmSync(place, { recursive: true });
   return {
-    resting: inMs(cold.resting),
-    copying: inMs(cold.copying),
+    resting: coldWaits(cold.resting),
+    copying: coldWaits(cold.copying),
     precopy: median(rates.precopy),
     front: median(rates.front),
     background: median(rates.background),
@@ -81,6 +84,13 @@ export async function measureReads(pair: LabPair, mib: number, turns: number): P
   }
 }
 
-function inMs(us: readonly number[]): { median: number; p99: number; count: number } {
+/** Opens and reads take turns. */
+function coldWaits(us: readonly number[]): Reads['resting'] {
+  const opens = us.filter((_, index) => index % 2 === 0);
+  const reads = us.filter((_, index) => index % 2 === 1);
+  return { read: inMs(reads), openAndRead: inMs(reads.map((read, index) => read + (opens[index] ?? 0))) };
+}
+
+function inMs(us: readonly number[]): Waits {
   return { median: median(us) / 1000, p99: quantile(us, 0.99) / 1000, count: us.length };
 }

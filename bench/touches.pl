@@ -1,5 +1,5 @@
 # What a process in a container waits for, in microseconds, one number a line.
-#   cold COUNT SEED FILE...   open and read 4 KiB somewhere, of what is not here yet (SEEK_DATA tells); ends early when all is here
+#   cold COUNT SEED FILE...   open, then read 4 KiB somewhere, of what is not here yet (SEEK_DATA tells): two lines; ends early when all is here
 #   somewhere COUNT SEED FILE open and read 4 KiB somewhere, whether it is here or not
 #   warm COUNT SEED FILE      read 4 KiB somewhere in an open file
 #   front FILE...             read all from front to back, 1 MiB at a time: one number
@@ -30,7 +30,7 @@ if ($what eq 'cold') {
     sysseek($fh, $at, 0);
     $before = now;
     sysread($fh, my $buffer, BLOCK) == BLOCK or die "$path: $!\n";
-    printf "%.1f\n", $open + now() - $before;
+    printf "%.1f\n%.1f\n", $open, now() - $before;
     ($found, $here) = ($found + 1, 0);
   }
 } elsif ($what eq 'somewhere') {

@@ -13,7 +13,7 @@ export function createKept(): Kept {
 
 /**
  * Starts the holders of a volume that is not staged yet: that would be downtime later. Whoever did so and learns that there will be no volume
- * ends them (`endAhead`). @param root a directory of the file system on which the volume will be
+ * ends them. @param root a directory of the file system on which the volume will be
  */
 export function startAhead(stateDir: string, root: string, launcher: readonly string[]): Ahead {
   const rootFd = openDirectory(root);
@@ -26,7 +26,7 @@ export function startAhead(stateDir: string, root: string, launcher: readonly st
   }
 }
 
-/** Also those of a process that was killed before it could. Only while no volume has taken them. */
+/** Those of a process that was killed before it could end them. Only while no volume has taken them. */
 export function endAhead(stateDir: string): void {
   for (const holder of findHolders(stateDir, AHEAD_MARK)) endHolder(holder);
 }

@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { CargoError } from '../../api/cargo-error.ts';
-import { type Ahead, endAhead, startAhead } from './ahead.ts';
+import { type Ahead, startAhead } from './ahead.ts';
 import { warmEventThread } from './event-thread-start.ts';
+import { endHolder } from './holders.ts';
 import { WAITS } from './hydrator-process.ts';
 import { lockAfterLast, openVolume } from './open-volume.ts';
 import { whatAgentsTake } from './source-address.ts';
@@ -38,13 +39,13 @@ try {
  * process.
  */
 async function untilTold(root: string): Promise<Ahead | null> {
-  let started: Ahead | null = null;
+  const started: Ahead[] = [];
   let isTold = false;
   process.stdout.on('error', () => {});
   void Promise.all([warmEventThread(), whatAgentsTake()]).then(() => {
     if (isTold) return;
     try {
-      started = startAhead(stateDir, root, launcher);
+      started.push(startAhead(stateDir, root, launcher));
     } catch {
       // What keeps it from it now is told when it matters.
     }
@@ -53,7 +54,8 @@ async function untilTold(root: string): Promise<Ahead | null> {
   const [told] = await Promise.race([once(process.stdin, 'data'), once(process.stdin, 'end').then(() => [null])]);
   isTold = true;
   process.stdin.destroy();
-  if (told !== null) return started;
-  endAhead(stateDir);
+  const [ahead = null] = started;
+  if (told !== null) return ahead;
+  ahead?.holders.forEach(endHolder);
   end(null);
 }

@@ -31,7 +31,7 @@ export function freshFiles(comparison: Comparison, options: FreshOptions): Set<n
       for (const cursor = new BlockCursor(comparison.after.file, pair.after); cursor.next(after); ) {
         poll();
         if (after.type !== FILE || after.has(LINK) || !isOutlined(after, { contentLimit })) continue;
-        if (after.size > LARGEST_BYTES || (final && !hasContent(comparison, after, before))) continue;
+        if (final ? !hasContent(comparison, after, before) : after.size > LARGEST_BYTES) continue;
         (after.size <= SMALL_BYTES ? small : large).add(after);
       }
     },

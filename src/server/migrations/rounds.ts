@@ -9,6 +9,8 @@ const FRESH_SECONDS = 2;
 /** Beyond this, what was changed is not worth the time for which the container is down: it may follow. */
 const FINAL_FRESH_BYTES = 16 * 1024 * 1024;
 const FINAL_FRESH_MS = 2_000;
+/** Read to find what of it was changed: that takes 0.2 s. */
+const FINAL_READ_BYTES = 1024 * 1024 * 1024;
 
 /**
  * Whether the rest is small enough to stop the container, or can't be made smaller while it runs. The rules are those of
@@ -47,6 +49,6 @@ export function freshBytes(
   if (precopySeconds === 0) return 0;
   const last = rounds.at(-1);
   const isQuiet = last !== undefined && last.bytes <= FINAL_FRESH_BYTES && last.durationMs <= FINAL_FRESH_MS;
-  if (final && !isQuiet) return 0;
+  if (final) return isQuiet ? FINAL_READ_BYTES : 0;
   return Math.min(FRESH_BYTES, Math.floor((bwlimit ?? Number.POSITIVE_INFINITY) * FRESH_SECONDS));
 }
