@@ -8,8 +8,8 @@ import { LINK, RecordView, STALE } from './record.ts';
 const LARGEST_BYTES = 128 * 1024 * 1024;
 /** What a program reads first is small as a rule, whenever it was changed: half of the room is for such files. */
 const SMALL_BYTES = 1024 * 1024;
-/** How many candidates are remembered before those that find no room are forgotten. */
-const MOST_CANDIDATES = 16_384;
+/** How many candidates are remembered at least before those that find no room are forgotten. */
+const MANY_CANDIDATES = 16_384;
 
 export type FreshOptions = { contentLimit: number; freshBytes: number; final: boolean; poll: () => void };
 
@@ -54,6 +54,7 @@ type Chosen = { records: number[]; bytes: number };
 class Latest {
   readonly #room: number;
   #candidates: Candidate[] = [];
+  #many = MANY_CANDIDATES;
 
   constructor(room: number) {
     this.#room = room;
@@ -61,7 +62,9 @@ class Latest {
 
   add({ offset: record, size, mtimeSeconds, mtimeNanoseconds }: RecordView): void {
     this.#candidates.push({ record, size, changedAt: mtimeSeconds + mtimeNanoseconds / 1e9 });
-    if (this.#candidates.length >= MOST_CANDIDATES) this.#candidates = this.#latest(this.#room);
+    if (this.#candidates.length < this.#many) return;
+    this.#candidates = this.#latest(this.#room);
+    this.#many = Math.max(MANY_CANDIDATES, 2 * this.#candidates.length);
   }
 
   /** `room`: if there is less than there was. */

@@ -31,6 +31,21 @@ describe('migrate', () => {
     });
   });
 
+  test('--precopy-seconds takes no time at all, too', async () => {
+    for (const [asked, seconds] of [
+      ['0', 0],
+      ['2m', 120],
+    ] as const) {
+      const routes = {
+        'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
+        'GET /v1/migrations/m-1': inTurn(exampleMigration()),
+      };
+      const { code } = await kit.against(routes, ['migrate', 'mysqldemo', '--to', 'h2', '--precopy-seconds', asked]);
+      expect(code).toBe(0);
+      expect(kit.server.seen[0]?.body).toMatchObject({ precopySeconds: seconds });
+    }
+  });
+
   test('returns while data still follows, and says so; with --wait once all is there', async () => {
     const routes = () => ({
       'POST /v1/migrations': () => exampleStaging(0, { phase: 'planned' }),
