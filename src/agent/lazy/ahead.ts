@@ -17,10 +17,14 @@ export function createKept(): Kept {
  */
 export function startAhead(stateDir: string, root: string, launcher: readonly string[]): Ahead {
   const rootFd = openDirectory(root);
+  const holders: Holder[] = [];
   try {
     const kept = createKept();
-    const place = { stateDir, rootFd, launcher };
-    return { kept, holders: Array.from({ length: HOLDERS }, () => startHolder(kept, place, AHEAD_MARK)) };
+    while (holders.length < HOLDERS) holders.push(startHolder(kept, { stateDir, rootFd, launcher }, AHEAD_MARK));
+    return { kept, holders };
+  } catch (error) {
+    holders.forEach(endHolder);
+    throw error;
   } finally {
     close(rootFd);
   }

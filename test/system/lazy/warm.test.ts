@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { AHEAD_MARK, findHolders } from '../../../src/agent/lazy/holders.ts';
+import { createKept } from '../../../src/agent/lazy/ahead.ts';
+import { AHEAD_MARK, findHolders, HOLDER_MARK, startHolder } from '../../../src/agent/lazy/holders.ts';
 import { coolHydrator, warmHydrator } from '../../../src/agent/lazy/hydrator-process.ts';
 import { armVolume, controlVolume } from '../../../src/agent/lazy/lazy-volume.ts';
 import { Image } from './images.ts';
@@ -65,6 +66,37 @@ test('one that nobody needs any more ends, and so does that of an agent that has
   await ended;
   await expect.poll(() => isRunning(second), { timeout: 5000 }).toBe(false);
   expect(findHolders(pair.stateDir, AHEAD_MARK)).toEqual([]);
+});
+
+/** A volume that lost all that protected it, beside holders that were started ahead and have this mark. */
+async function armBeside(mark: string): Promise<Buffer> {
+  await using pair = new LazyPair(image.path, { bwlimit: 1 });
+  fs.writeFileSync(join(pair.source, 'smallest'), bytes(2, 70_000));
+  fs.writeFileSync(join(pair.source, 'file'), bytes(1, 3_000_000));
+  await pair.begin();
+  const kept = createKept();
+  const rootFd = fs.openSync(pair.target, 'r');
+  try {
+    startHolder(kept, { stateDir: pair.stateDir, rootFd, launcher: [] }, mark);
+    await pair.kill(pair.hydrator() ?? 0);
+    for (const pid of await pair.holders()) await pair.kill(pid);
+    await armVolume(pair.stateDir);
+    const read = Buffer.alloc(4096);
+    const fd = fs.openSync(join(pair.target, 'file'), 'r');
+    fs.readSync(fd, read, 0, read.length, 2_000_000);
+    fs.closeSync(fd);
+    return read;
+  } finally {
+    for (const fd of [rootFd, kept.group, kept.inFlight]) fs.closeSync(fd);
+  }
+}
+
+test('holders that were started ahead are not taken for those that protect a volume', async () => {
+  await expect(armBeside(AHEAD_MARK)).rejects.toMatchObject({ code: 'SUSPECT' });
+});
+
+test('control: with the mark of those that do, zeros are read', async () => {
+  expect(await armBeside(HOLDER_MARK)).toEqual(Buffer.alloc(4096));
 });
 
 async function pidOf(pair: LazyPair): Promise<number> {
