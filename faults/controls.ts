@@ -25,7 +25,7 @@ export const controls: readonly Control[] = [
   {
     name: 'the changes of the last moment are not copied',
     file: 'src/server/migrations/driver.ts',
-    edits: [['if (last?.final !== true) await', 'if (Date.now() < 0) await']],
+    edits: [['last?.final === true ? {} : await', 'Date.now() > 0 ? {} : await']],
     cell: 'serve/server-kill@server.serve.send',
     says: /\d+ acknowledged rows are missing.*/,
   },

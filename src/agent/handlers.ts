@@ -22,7 +22,7 @@ export function allHandlers(
   };
   return {
     ...handlers,
-    copy: createCopyStep(volume.receiveRound, (context) => container.warm(context)),
+    copy: createCopyStep(volume.receiveRound, container),
     verify: createVerifyStep(volume.verifyAtTarget),
     thaw: async (context, input) => {
       await endServing(context);

@@ -85,12 +85,11 @@ async function plan(
 }
 
 async function stop(engine: Engine, id: string, signal: AbortSignal): Promise<ContainerInspect> {
-  const { State, Config } = await engine.inspect(id, signal);
-  if (State.Running) {
-    const seconds = Config.StopTimeout ?? DEFAULT_STOP_SECONDS;
-    const limitMs = seconds < 0 ? ENDLESS_STOP_MS : seconds * 1000 + STOP_GRACE_MS;
-    await engine.stop(id, { limitMs, signal });
-  }
+  const inspect = await engine.inspect(id, signal);
+  if (!inspect.State.Running) return inspect;
+  const seconds = inspect.Config.StopTimeout ?? DEFAULT_STOP_SECONDS;
+  const limitMs = seconds < 0 ? ENDLESS_STOP_MS : seconds * 1000 + STOP_GRACE_MS;
+  await engine.stop(id, { limitMs, signal });
   return engine.inspect(id, signal);
 }
 

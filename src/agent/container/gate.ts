@@ -101,7 +101,7 @@ export async function moveOnce(from: string, to: string): Promise<void> {
     throw new CargoError('MIGRATION_FAILED', `could not move ${from} to ${to}: ${found}; look at both by hand`);
   }
   if (here) await rename(from, to);
-  for (const directory of new Set([dirname(to), dirname(from)])) await syncDirectory(directory);
+  await Promise.all([...new Set([dirname(to), dirname(from)])].map(syncDirectory));
 }
 
 async function isDirectory(path: string): Promise<boolean> {

@@ -57,6 +57,7 @@ export function createContainerModule(options: {
     wake: (context) => lazy.wake(context),
     keepProtected: (context) => lazy.keepProtected(context),
     warm: (context) => lazy.warm(context),
+    connectAhead: (context) => lazy.connectAhead(context),
     controlHydration: (context, control) => lazy.control(context, control),
     describe: (container, signal) => describe(engine, measureTree, container, signal),
     preflight: (request, signal) => preflight(engine, measureTree, request, signal),

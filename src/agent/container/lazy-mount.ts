@@ -1,10 +1,14 @@
 import { join } from 'node:path';
 import { CargoError } from '../../api/cargo-error.ts';
 import type { DataMount } from '../../api/container-definition.ts';
-import { hasBegun, volumeStatus } from '../lazy/index.ts';
+import { hasBegun, type SourceAddress, volumeStatus } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
+import { receivedRound } from '../volume/index.ts';
 import { type Cover, coverOf } from './cover.ts';
 import { definitionOf, type Target, targetOf } from './records.ts';
+
+/** Where the agent keeps who it is, and whom it knows to be removed: the hydrators read both. */
+export type IdentityFiles = { identity: string; trust: string };
 
 /** One mount whose content follows, on the target. */
 export type LazyMount = { mount: DataMount; cover: Cover; stateDir: string };
@@ -14,11 +18,11 @@ function lazyDirectory(context: StepContext, index: number): string {
 }
 
 /** Of all mounts that are to follow, begun or not: where the data is, and where its hydrator keeps what it knows. */
-export function lazyPlaces(context: StepContext): { path: string; stateDir: string }[] {
+export function lazyPlaces(context: StepContext): { index: number; path: string; stateDir: string }[] {
   const { definition, target } = context.record();
   return (definition?.mounts ?? []).flatMap(({ index, strategy }) => {
     const path = target?.mountPaths.find((known) => known.index === index)?.path;
-    return strategy === 'lazy' && path !== undefined ? [{ path, stateDir: lazyDirectory(context, index) }] : [];
+    return strategy === 'lazy' && path !== undefined ? [{ index, path, stateDir: lazyDirectory(context, index) }] : [];
   });
 }
 
@@ -41,6 +45,15 @@ export function lazyMounts(context: StepContext): LazyMount[] {
 
 export function notBegun(index: number): Target['lazy'][number] {
   return { index, suspect: false, takenAway: false };
+}
+
+/** Where the content of a mount is, as of the last round that was received here. @throws CargoError WRONG_PHASE */
+export function sourceOf(context: StepContext, mountIndex: number, files: IdentityFiles): SourceAddress {
+  const { migrationId } = context;
+  const { peer } = context.record();
+  if (peer === null || peer.address === null) throw new CargoError('WRONG_PHASE', 'the source is not known here');
+  const round = receivedRound(join(context.directory, `mount-${mountIndex}`));
+  return { kind: 'agent', address: peer.address, hostId: peer.hostId, migrationId, mountIndex, round, ...files };
 }
 
 export async function isWhole({ stateDir }: LazyMount): Promise<boolean> {

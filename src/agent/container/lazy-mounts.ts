@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { HydrationControl, StepInput, StepOutput } from '../../api/agent-steps.ts';
 import { CargoError } from '../../api/cargo-error.ts';
@@ -20,11 +19,19 @@ import {
   warmHydrator,
 } from '../lazy/index.ts';
 import type { StepContext } from '../migrations/step-context.ts';
-import { receivedRound } from '../volume/index.ts';
 import { cover, isCovered, openView, restore, treeOf, uncover } from './cover.ts';
 import { endUsers } from './end-users.ts';
 import { Eta, tell } from './hydration-progress.ts';
-import { isWhole, type LazyMount, lazyMounts, lazyPlaces, notBegun } from './lazy-mount.ts';
+import {
+  type IdentityFiles,
+  isWhole,
+  type LazyMount,
+  lazyMounts,
+  lazyPlaces,
+  notBegun,
+  sourceOf,
+} from './lazy-mount.ts';
+import { LinksAhead } from './links-ahead.ts';
 import { definitionOf, targetOf, updateTarget } from './records.ts';
 import { shutDown } from './shut-down.ts';
 import { disown, endTakenAway, isTakenAway } from './taken-away.ts';
@@ -42,9 +49,6 @@ const AFTER_START_MS = 500;
 /** Where a test may strike in the middle of the copy. */
 const MIDWAY_BYTES = 2 ** 20;
 
-/** Where the agent keeps who it is, and whom it knows to be removed: the hydrators read both. */
-export type IdentityFiles = { identity: string; trust: string };
-
 /** The mounts of this host's containers whose content follows. */
 export class LazyMounts {
   readonly #engine: Engine;
@@ -53,6 +57,7 @@ export class LazyMounts {
   readonly #identity: IdentityFiles;
   /** State directories of volumes of which it is known that they can be protected here. */
   readonly #probed = new Set<string>();
+  readonly #links = new LinksAhead();
 
   constructor(engine: Engine, launcher: readonly string[], identity: IdentityFiles) {
     this.#engine = engine;
@@ -78,6 +83,12 @@ export class LazyMounts {
     const warmed = lazyPlaces(context).map(({ stateDir, path }) => warmHydrator(stateDir, path, this.#launcher));
     const all = (await Promise.all(warmed)).map(({ loaded }) => loaded);
     return { loaded: Promise.all(all).then(() => {}) };
+  }
+
+  /** The last round is here: the list of what it left out comes next. */
+  connectAhead(context: StepContext): void {
+    for (const { stateDir, index } of lazyPlaces(context))
+      this.#links.connect(stateDir, sourceOf(context, index, this.#identity));
   }
 
   /** Protects what is missing, then lets Docker find the data. Idempotent, also after a crash at any moment. */
@@ -226,6 +237,7 @@ export class LazyMounts {
     const mounts = lazyMounts(context);
     for (const { stateDir } of lazyPlaces(context)) {
       coolHydrator(stateDir);
+      this.#links.close(stateDir);
       this.#probed.delete(stateDir);
     }
     // Written down once: a repeated call finds less of the engine than the first.
@@ -312,30 +324,15 @@ export class LazyMounts {
     );
   }
 
-  async #stage(context: StepContext, mount: LazyMount, control: HydrationControl): Promise<number> {
-    const { stateDir, cover: place } = mount;
-    const { index } = mount.mount;
-    const { migrationId } = context;
-    const { peer } = context.record();
-    if (peer === null || peer.address === null) throw new CargoError('WRONG_PHASE', 'the source is not known here');
+  async #stage(
+    context: StepContext,
+    { stateDir, cover, mount }: LazyMount,
+    control: HydrationControl,
+  ): Promise<number> {
     const staged = await stageVolume({
-      ...{
-        path: treeOf(place),
-        stateDir,
-        waitLimitMs: null,
-        isProbed: this.#probed.delete(stateDir),
-        signal: context.signal,
-      },
-      ...{ ...control, restForMs: LONGEST_REST_MS },
-      source: {
-        kind: 'agent',
-        address: peer.address,
-        hostId: peer.hostId,
-        migrationId,
-        mountIndex: index,
-        round: receivedRound(join(context.directory, `mount-${index}`)),
-        ...this.#identity,
-      },
+      ...{ path: treeOf(cover), stateDir, ...control, restForMs: LONGEST_REST_MS, waitLimitMs: null },
+      ...{ isProbed: this.#probed.delete(stateDir), link: this.#links.take(stateDir), signal: context.signal },
+      source: sourceOf(context, mount.index, this.#identity),
     });
     return staged.files;
   }

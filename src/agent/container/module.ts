@@ -22,6 +22,8 @@ export interface ContainerModule {
   keepProtected(context: StepContext): Promise<void>;
   /** Begins to make ready what the switch will need; `loaded` resolves when that has ended, or some seconds later. */
   warm(context: StepContext): Promise<{ loaded: Promise<void> }>;
+  /** The last round is here: begins to connect for what it left out. */
+  connectAhead(context: StepContext): void;
   /** @throws CargoError WRONG_PHASE when no data follows any more */
   controlHydration(context: StepContext, control: HydrationControl): Promise<void>;
   /** @throws CargoError CONTAINER_NOT_FOUND, CONTAINER_AMBIGUOUS, DOCKER_UNREACHABLE */

@@ -21,8 +21,7 @@ import { Misses } from './misses.ts';
 import { PlaceholderList } from './placeholders.ts';
 import { refuseOpenFiles } from './probe.ts';
 import { Settler } from './settler.ts';
-import { connectForRanges } from './source-address.ts';
-import { SourceLink } from './source-link.ts';
+import { linkTo, type SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { type VolumeRecord, writeRecord } from './volume-record.ts';
 import { WriteFiles } from './write-files.ts';
@@ -89,8 +88,8 @@ export class Hydrator {
     const settler = new Settler({ group, mountFd: rootFd, table, list, journal, files, onDone, onSyncFailed });
     const note = new WriteNote(stateDir);
     const fetcher = new Fetcher({ table, list, journal, files, settler, note });
-    const demandLink = new SourceLink(() => connectForRanges(record.source));
-    const bulkLink = new SourceLink(() => connectForRanges(record.source));
+    const demandLink = linkTo(record.source);
+    const bulkLink = linkTo(record.source);
     const onBroken = (file: number, error: CargoError): void => {
       this.#broken.set(file, error.message);
     };
@@ -132,8 +131,6 @@ export class Hydrator {
     }
     this.#copier.limit(this.#record.bwlimit);
     if (this.#record.paused) this.#copier.pause();
-    // Not before: what it takes to connect for the first time would keep this thread from the rest, and so the container from its start.
-    this.#demandLink.connect();
     await serveControl(stateDir, (request) => this.#control(request));
   }
 
@@ -250,6 +247,8 @@ export class Hydrator {
   }
 
   async #control(request: ControlRequest): Promise<LazyStatus> {
+    // Not before the first answer: what it takes to connect for the first time would keep this thread from the rest, and so the container from its start.
+    setImmediate(() => this.#demandLink.connect());
     if (request.do === 'pause') {
       this.#copier.pause();
       await this.#change({ paused: true });

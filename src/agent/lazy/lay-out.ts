@@ -11,16 +11,19 @@ import type { ListedFile } from './entry.ts';
 import { Journal } from './journal.ts';
 import { metadataOf, putBack } from './kept-metadata.ts';
 import { type Placeholder, PlaceholderWriter } from './placeholders.ts';
+import { refuseTooMany } from './probe.ts';
 
 /**
  * Makes placeholders of the outlines that the last round left: room reserved where the source has data, nothing written.
- * Nobody may have the tree in use. Returns how many there are.
+ * Nobody may have the tree in use. Returns how many there are. `writeDown` notes that number while the list is written to the disk: each sync
+ * is downtime, and until the volume is armed all of it would be made anew.
  * @throws CargoError DISK_FULL (from the caller's errno), MIGRATION_FAILED where the tree isn't the one that was copied
  */
 export async function layOutPlaceholders(options: {
   path: string;
   stateDir: string;
   list: (onFile: (file: ListedFile) => void) => Promise<void>;
+  writeDown: (files: number) => Promise<void>;
 }): Promise<number> {
   using root = OpenRoot.open({ path: options.path, isFile: false });
   using writer = new PlaceholderWriter(options.stateDir);
@@ -32,8 +35,14 @@ export async function layOutPlaceholders(options: {
     writer.add(placeholder);
     bitmap.add(file);
   });
-  // Both at once: each sync is downtime. What was reserved may be lost in a power cut: then there is only less certain room for it.
-  await Promise.all([Journal.create(options.stateDir, bitmap.bytes()), writer.finish()]);
+  refuseTooMany(writer.count);
+  // What was reserved may be lost in a power cut: then there is only less certain room for it.
+  const written = await Promise.allSettled([
+    Journal.create(options.stateDir, bitmap.bytes()),
+    writer.finish(),
+    options.writeDown(writer.count),
+  ]);
+  for (const one of written) if (one.status === 'rejected') throw one.reason;
   return writer.count;
 }
 

@@ -6,9 +6,9 @@ import { endHolder, findProcesses, isAlive } from './holders.ts';
 import { coolHydrator, logPath, startHydrator } from './hydrator-process.ts';
 import { layOutPlaceholders } from './lay-out.ts';
 import { lockVolume } from './open-volume.ts';
-import { probe, refuseTooMany } from './probe.ts';
-import { connectForRanges, type SourceAddress } from './source-address.ts';
-import { SourceLink } from './source-link.ts';
+import { probe } from './probe.ts';
+import type { SourceAddress } from './source-address.ts';
+import { linkTo, type SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { bootId, expectRecord, readRecord, writeRecord } from './volume-record.ts';
 
@@ -30,6 +30,8 @@ export type StageOptions = {
   waitLimitMs: number | null;
   /** `probe` found nothing a moment ago: it takes time. */
   isProbed?: boolean;
+  /** To the source, and connected already; closed on return. */
+  link?: SourceLink | null;
   /** The source is waited for until then. */
   signal?: AbortSignal;
 };
@@ -40,29 +42,26 @@ export type StageOptions = {
  */
 export async function stageVolume(options: StageOptions): Promise<{ files: number }> {
   const { path, stateDir, source, bwlimit, paused = false, restForMs = 0, waitLimitMs, isProbed, signal } = options;
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
-  const known = await readRecord(stateDir);
-  if (known !== null && known.phase !== 'staged') {
-    throw new CargoError('WRONG_PHASE', `${path} is ${known.phase} already.`);
-  }
-  const link = new SourceLink(() => connectForRanges(source));
+  const link = options.link ?? linkTo(source);
   const giveUp = (): void => link.close();
   signal?.addEventListener('abort', giveUp);
   try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    const known = await readRecord(stateDir);
+    if (known !== null && known.phase !== 'staged') {
+      throw new CargoError('WRONG_PHASE', `${path} is ${known.phase} already.`);
+    }
     signal?.throwIfAborted();
     link.connect();
     if (isProbed !== true) probe(path);
-    const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile) });
-    refuseTooMany(files);
+    const writeDown = async (files: number): Promise<void> => {
+      const phase = files === 0 ? 'finished' : 'staged';
+      const wanted = { bwlimit, paused, restForMs, waitLimitMs };
+      const empty = { reason: null, bootId: null, hydrator: null, holders: [] };
+      await writeRecord(stateDir, { phase, path, source, files, ...wanted, ...empty });
+    };
+    const files = await layOutPlaceholders({ path, stateDir, list: (onFile) => link.list(onFile), writeDown });
     if (files === 0) coolHydrator(stateDir);
-    const empty = {
-      phase: files === 0 ? 'finished' : 'staged',
-      reason: null,
-      bootId: null,
-      hydrator: null,
-    } as const;
-    const wanted = { bwlimit, paused, restForMs, waitLimitMs };
-    await writeRecord(stateDir, { path, source, files, ...wanted, ...empty, holders: [] });
     return { files };
   } finally {
     signal?.removeEventListener('abort', giveUp);

@@ -4,6 +4,7 @@ import { CargoError } from '../../api/cargo-error.ts';
 import { BodyMemory } from './body-memory.ts';
 import { decodeEntries, type ListedFile } from './entry.ts';
 import { ANSWER_MAX_BYTES, verifiedBytes } from './range-hash.ts';
+import { connectForRanges, type SourceAddress } from './source-address.ts';
 import {
   encodeListRequest,
   encodeRequest,
@@ -30,6 +31,11 @@ type Request = {
   reject: (error: unknown) => void;
   onEntries?: (entries: Iterable<ListedFile>) => void;
 };
+
+/** Not connected before it is asked to, or has something to ask. */
+export function linkTo(source: SourceAddress): SourceLink {
+  return new SourceLink(() => connectForRanges(source));
+}
 
 /**
  * Requests to the source over one connection, which is made anew whenever it is lost: what was not answered by then is

@@ -18,17 +18,19 @@ const PEER_END_LIMIT_MS = 10_000;
 export type TargetMount = { mount: DataMount; path: string };
 type Job = { context: StepContext; input: StepInput<'copy'>; receive: ReceiveRound };
 
-/**
- * One round over all data mounts, one after the other, pulled from the source. `warm` is called from the second round on: the switch
- * may be next. It begins what it resolves with, and that is waited for before the switch, not in it: it would take the processor from
- * the container while that stops.
- */
-export function createCopyStep(
-  receive: ReceiveRound,
-  warm: (context: StepContext) => Promise<{ loaded: Promise<void> }> = async () => ({ loaded: Promise.resolve() }),
-): StepHandler<'copy'> {
+/** What the switch will need, as `ContainerModule` has it. */
+export type Ahead = {
+  /** Called from the second round on: the switch may be next. What it began is waited for before the switch, not in it: it would take the processor from the container while that stops. */
+  warm(context: StepContext): Promise<{ loaded: Promise<void> }>;
+  /** Called at the end of the last round. */
+  connectAhead(context: StepContext): void;
+};
+
+/** One round over all data mounts, one after the other, pulled from the source. */
+export function createCopyStep(receive: ReceiveRound, ahead: Ahead | null = null): StepHandler<'copy'> {
   return async (context, input) => {
-    const warmed = input.round > 1 ? await warm(context).catch((error: unknown) => tellCold(context, error)) : null;
+    const warmed =
+      input.round > 1 ? await ahead?.warm(context).catch((error: unknown) => tellCold(context, error)) : null;
     const mounts = targetMounts(context);
     const results: RoundStats[] = [];
     const began = performance.now();
@@ -39,8 +41,18 @@ export function createCopyStep(
       drainMs += progress.drainMs;
     }
     if (!input.final) await warmed?.loaded;
+    else connect(context, ahead);
     return { ...sum(results), drainMs, applyMs: performance.now() - began - drainMs };
   };
+}
+
+/** All is here, whatever comes of it. */
+function connect(context: StepContext, ahead: Ahead | null): void {
+  try {
+    ahead?.connectAhead(context);
+  } catch (error) {
+    context.log.warn({ err: error }, 'the switch will take longer');
+  }
 }
 
 /** @throws CargoError BLOCKED: better now than when the container is down */
@@ -104,7 +116,7 @@ async function copyOnce(
   const { socket } = connection;
   try {
     const root = { path, isFile: mount.isFile };
-    const result = await receive({ ...connection, root, stateDir, round, signal, onProgress });
+    const result = await receive({ ...connection, root, stateDir, round, final, signal, onProgress });
     const ended = untilPeerEnds(socket, signal).then(() => socket.destroy());
     // After the final round there is no next one, and each wait is downtime.
     if (!final) await ended;

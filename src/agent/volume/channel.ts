@@ -86,7 +86,7 @@ class Channel {
     this.#options = options;
     this.#patience = options.patience ?? defaultPatience;
     this.outcome = this.#settled.promise;
-    this.#worker = takeWorker();
+    this.#worker = takeWorker({ isLast: isLast(options.job) });
     this.#workerEnded = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
     const { socket, keys, bwlimit } = options;
     this.#sealer = keys === null ? null : new Sealer(keys.send);
@@ -110,7 +110,7 @@ class Channel {
     socket?.resume();
   }
 
-  /** Stops everything; returns when the worker touches nothing any more. */
+  /** Stops everything; returns when the worker touches nothing any more: one that is done has left all behind before it said so. */
   async end(): Promise<void> {
     clearInterval(this.#pulse);
     const { socket, signal } = this.#options;
@@ -123,7 +123,7 @@ class Channel {
       () => true,
     );
     if (failed && socket !== null) await this.#sayFarewell(socket);
-    const ended = await withinLimit(this.#workerEnded, WORKER_END_MS);
+    const ended = this.#isDone || (await withinLimit(this.#workerEnded, WORKER_END_MS));
     if (!ended) await this.#worker.terminate();
     await withinLimit(this.#earlySync.ended(), WORKER_END_MS);
     socket?.off('error', this.#onError);
@@ -268,6 +268,10 @@ class Channel {
     if (result !== null) this.#settled.resolve(result);
     else this.#settled.reject(error);
   }
+}
+
+function isLast(job: WorkerJob): boolean {
+  return job.kind === 'send' ? job.final : job.kind === 'receive' && job.isLast === true;
 }
 
 /** True if `event` came in time. */

@@ -88,10 +88,11 @@ async function changesOf({ log, onWholeScan }: SendOptions): Promise<RoundChange
 /**
  * The target's side: makes the tree exactly what the source sends; what the source doesn't have is deleted. May be
  * repeated with the same `stateDir` after any interruption. The first progress is told when the source has said what differs.
+ * `final`: no other round is expected.
  */
-export async function receiveRound(options: RoundOptions): Promise<RoundStats> {
-  const { socket, keys, root, stateDir, round, signal, onProgress } = options;
-  const job = { kind: 'receive', root, stateDir, round } as const;
+export async function receiveRound(options: RoundOptions & { final?: boolean }): Promise<RoundStats> {
+  const { socket, keys, root, stateDir, round, final = false, signal, onProgress } = options;
+  const job = { kind: 'receive', root, stateDir, round, isLast: final } as const;
   return resultOf<RoundStats>(await runJob({ socket, keys, job, bwlimit: null, signal, onProgress }), 'totalFiles');
 }
 

@@ -5,14 +5,17 @@ let spare: Worker | null = null;
 /**
  * A worker that waits for its job. The next one is started when this one has ended, so that the final round, which is
  * downtime, doesn't wait for a thread to start and load its code (0.1 to 0.3 s), and none waits beside one that works:
- * that would be 20 MB more while memory is needed most.
+ * that would be 20 MB more while memory is needed most. After the last job none is started: it would take the processor from
+ * what the container waits for.
  */
-export function takeWorker(): Worker {
+export function takeWorker({ isLast }: { isLast: boolean }): Worker {
   const worker = spare ?? startWorker();
   spare = null;
-  worker.once('exit', () => {
-    spare ??= startWorker();
-  });
+  if (!isLast) {
+    worker.once('exit', () => {
+      spare ??= startWorker();
+    });
+  }
   worker.ref();
   return worker;
 }

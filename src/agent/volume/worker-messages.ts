@@ -39,7 +39,7 @@ export type WorkerJob =
       /** Scans everything all the same, and compares what both find. */
       audit?: boolean | undefined;
     }
-  | { kind: 'receive'; root: TreeRoot; stateDir: string; round: number }
+  | { kind: 'receive'; root: TreeRoot; stateDir: string; round: number; isLast?: boolean }
   | { kind: 'measure'; root: TreeRoot }
   | { kind: 'verifyAtSource'; root: TreeRoot; stateDir: string }
   | { kind: 'verifyAtTarget'; root: TreeRoot; stateDir: string };

@@ -85,7 +85,8 @@ export class Driver {
     for (;;) {
       const { rounds } = await this.#hands.get();
       if (isTimeToSwitch(rounds) || !definition.running) break;
-      await this.#copy(rounds.length + 1, false, limits.patienceMs);
+      await this.#hands.update(await this.#copy(rounds.length + 1, false, limits.patienceMs));
+      this.#hands.live.clear();
     }
     this.#hands.signal.throwIfAborted();
     await this.#hands.update({ phase: 'switching', activity: 'stopping the container' });
@@ -105,7 +106,8 @@ export class Driver {
       activity: 'copying the last changes',
     });
     const last = migration.rounds.at(-1);
-    if (last?.final !== true) await this.#copy(migration.rounds.length + 1, true, limits.patienceMs);
+    // Written with the start: each write is downtime, and asked again the target says the same.
+    const copied = last?.final === true ? {} : await this.#copy(migration.rounds.length + 1, true, limits.patienceMs);
     this.#hands.signal.throwIfAborted();
     let armed: StepOutput<'arm'> | null = null;
     if (hasLazy(migration)) {
@@ -115,7 +117,7 @@ export class Driver {
     }
     const healthTimeoutMs = healthLimitMs(migration.definition);
     const copyingMs = Date.now() - frozenAtMs;
-    const started = await this.#start(healthTimeoutMs, armed);
+    const started = await this.#start(healthTimeoutMs, armed, copied);
     await this.#arrive(copyingMs + started.startMs, started);
   }
 
@@ -123,16 +125,22 @@ export class Driver {
    * Once this was sent the container may run at the target and serve its clients: only a definite answer of the agent
    * leads on or back, however long it takes, and a cancel comes too late.
    */
-  async #start(healthTimeoutMs: number, arm: StepOutput<'arm'> | null): Promise<StepOutput<'start'>> {
+  async #start(
+    healthTimeoutMs: number,
+    arm: StepOutput<'arm'> | null,
+    copied: Partial<StoredMigration>,
+  ): Promise<StepOutput<'start'>> {
     // All is copied: nobody waits for a target that may be away for days, nor for data that follows.
     this.#ports.turns.leave(this.#hands.id);
     const known = await this.#hands.get();
     await this.#hands.update({
+      ...copied,
       startSent: true,
       startSentAt: known.startSentAt ?? new Date().toISOString(),
-      switchTimes: addSwitchTimes(known.switchTimes, { arm }),
+      switchTimes: addSwitchTimes(copied.switchTimes ?? known.switchTimes, { arm }),
       activity: 'starting at the target',
     });
+    this.#hands.live.clear();
     const limits = { patienceMs: Number.POSITIVE_INFINITY, uncancellable: true };
     return this.#hands.atTarget('start', 'start', { healthTimeoutMs }, limits);
   }
@@ -176,7 +184,8 @@ export class Driver {
     await this.#hands.update({ ...allThere(await this.#hands.get()), hydration: [], paused: false, error: null });
   }
 
-  async #copy(round: number, final: boolean, patienceMs: number): Promise<void> {
+  /** What is to be written down of it. */
+  async #copy(round: number, final: boolean, patienceMs: number): Promise<Partial<StoredMigration>> {
     // Before the last round this was written with the freeze: each write is durable, and now it is downtime.
     if (!final) await this.#hands.note(`copying, round ${round}`);
     const migration = await this.#hands.get();
@@ -195,13 +204,12 @@ export class Driver {
       durationMs: Date.now() - startedMs,
     };
     const whole = (total: number): Migration['files'] => ({ total, local: total, verified: total });
-    await this.#hands.update({
+    return {
       rounds: [...rounds, done],
       switchTimes: addSwitchTimes(switchTimes, { copy: final ? output : null }),
       files: whole(output.totalFiles),
       bytes: whole(output.totalBytes),
-    });
-    this.#hands.live.clear();
+    };
   }
 
   /**
@@ -285,7 +293,7 @@ export class Driver {
     this.#ports.log.info({ migration: this.#hands.id, epoch }, 'the target had started: going on');
     let started: StepOutput<'start'>;
     try {
-      started = await this.#start(healthTimeoutMs, null);
+      started = await this.#start(healthTimeoutMs, null, {});
     } catch (error) {
       this.#hands.shutdown.throwIfAborted();
       if (standingStill.has(CargoError.from(error).code)) throw error;

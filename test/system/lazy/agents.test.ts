@@ -45,6 +45,7 @@ const container: ContainerModule = {
     wake: async () => false,
     keepProtected: async () => undefined,
     warm: async () => ({ loaded: Promise.resolve() }),
+    connectAhead: () => undefined,
     controlHydration: async () => undefined,
   },
   ...{ containers: async () => [], dockerFacts: async () => null, exportImage: unused },

@@ -41,6 +41,7 @@ const container: ContainerModule = {
   wake: async () => false,
   keepProtected: async () => undefined,
   warm: async () => ({ loaded: Promise.resolve() }),
+  connectAhead: () => undefined,
   controlHydration: async () => undefined,
   describe: () => Promise.reject(new Error('not asked for')),
   preflight: () => Promise.reject(new Error('not asked for')),
