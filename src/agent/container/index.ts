@@ -5,7 +5,7 @@ import { identityFiles } from '../data-dir.ts';
 import { Engine } from '../docker/index.ts';
 import { exportImage, ImageLoads } from '../image/index.ts';
 import { warmFilesThread } from '../lazy/index.ts';
-import { measureTree } from '../volume/index.ts';
+import { measureTree, warmWorkers } from '../volume/index.ts';
 import { abandon } from './abandon.ts';
 import { describe } from './describe.ts';
 import { fence } from './fence.ts';
@@ -39,7 +39,9 @@ export function createContainerModule(options: {
     handlers: {
       serve,
       freeze: async (context, input) => {
-        if (definitionOf(context).mounts.some(({ strategy }) => strategy === 'lazy')) await warmFilesThread();
+        const { mounts } = definitionOf(context);
+        if (mounts.some(({ strategy }) => strategy === 'lazy')) await warmFilesThread();
+        await warmWorkers(mounts.length);
         return freeze(engine, context, input);
       },
       thaw: (context) => thaw(engine, context),
@@ -56,7 +58,10 @@ export function createContainerModule(options: {
     letGo: (context) => letGo(engine, lazy, context),
     wake: (context) => lazy.wake(context),
     keepProtected: (context) => lazy.keepProtected(context),
-    warm: (context) => lazy.warm(context),
+    warm: async (context) => {
+      const all = [(await lazy.warm(context)).loaded, warmWorkers(definitionOf(context).mounts.length)];
+      return { loaded: Promise.all(all).then(() => {}) };
+    },
     connectAhead: (context) => lazy.connectAhead(context),
     controlHydration: (context, control) => lazy.control(context, control),
     describe: (container, signal) => describe(engine, measureTree, container, signal),

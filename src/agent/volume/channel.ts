@@ -207,6 +207,8 @@ class Channel {
       case 'done':
         this.#finish(message.result);
         break;
+      case 'loaded':
+        break;
       case 'failed':
         this.#fail(CargoError.fromBody({ error: message.error }));
         break;

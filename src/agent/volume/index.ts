@@ -20,6 +20,7 @@ import type {
 export { ChangeLog } from './change-log.ts';
 export { unprotectTree } from './protection.ts';
 export type { SealKeys } from './sealing.ts';
+export { warmWorkers } from './spare-worker.ts';
 export type { RoundProgress, RoundStats, TreeRoot, TreeSize, VerifyStats } from './worker-messages.ts';
 
 export type RoundConnection = {

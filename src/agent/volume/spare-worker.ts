@@ -1,6 +1,15 @@
+import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 
-let spare: Worker | null = null;
+/** Of 20 MB each. */
+const MOST_SPARES = 4;
+/** Whoever asked for several may not come. */
+const WANTED_FOR_MS = 300_000;
+
+type Spare = { worker: Worker; loaded: Promise<unknown> };
+
+const spares: Spare[] = [];
+let wanted = 1;
 
 /**
  * A worker that waits for its job. The next one is started when this one has ended, so that the final round, which is
@@ -9,18 +18,29 @@ let spare: Worker | null = null;
  * what the container waits for.
  */
 export function takeWorker({ isLast }: { isLast: boolean }): Worker {
-  const worker = spare ?? startWorker();
-  spare = null;
-  if (!isLast) {
-    worker.once('exit', () => {
-      spare ??= startWorker();
-    });
-  }
+  const { worker } = spares.shift() ?? startWorker();
+  if (isLast) wanted = 1;
+  else worker.once('exit', refill);
   worker.ref();
   return worker;
 }
 
-function startWorker(): Worker {
+/** So many jobs will come, one right after the other. Resolves when as many workers wait, with their code loaded. */
+export async function warmWorkers(jobs: number): Promise<void> {
+  if (jobs === 0) return;
+  wanted = Math.min(jobs, MOST_SPARES);
+  setTimeout(() => {
+    wanted = 1;
+  }, WANTED_FOR_MS).unref();
+  refill();
+  await Promise.all(spares.map(({ loaded }) => loaded));
+}
+
+function refill(): void {
+  while (spares.length < wanted) spares.push(startWorker());
+}
+
+function startWorker(): Spare {
   const worker = new Worker(new URL('./worker.ts', import.meta.url), {
     // Descriptors opened through koffi are unknown to Node's tracking; ours are closed by the worker itself.
     trackUnmanagedFds: false,
@@ -28,10 +48,12 @@ function startWorker(): Worker {
     resourceLimits: { maxYoungGenerationSizeMb: 3, maxOldGenerationSizeMb: 128 },
   });
   const drop = (): void => {
-    if (spare === worker) spare = null;
+    const at = spares.findIndex((spare) => spare.worker === worker);
+    if (at >= 0) spares.splice(at, 1);
   };
   worker.once('exit', drop);
   worker.on('error', drop);
   worker.unref();
-  return worker;
+  const loaded = Promise.race([once(worker, 'message'), once(worker, 'exit')]).catch(() => {});
+  return { worker, loaded };
 }

@@ -55,6 +55,7 @@ export type ToWorker =
   | { type: 'returned'; buffer: ArrayBuffer };
 
 export type FromWorker =
+  | { type: 'loaded' }
   | { type: 'send'; header: FrameHeader; buffer: ArrayBuffer; dataStart: number; pooled: boolean }
   | { type: 'consumed'; buffer: ArrayBuffer }
   | { type: 'progress'; progress: RoundProgress }

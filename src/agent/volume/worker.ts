@@ -53,3 +53,4 @@ function messageOf(error: unknown): string {
 if (parentPort === null) throw new Error('this file runs in a worker thread');
 const port = parentPort;
 port.once('message', (data: WorkerData) => work(port, data));
+port.postMessage({ type: 'loaded' } satisfies FromWorker);
