@@ -1,4 +1,4 @@
-import { AT_SYMLINK_NOFOLLOW, bind, type CString, check } from './libc.ts';
+import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, bind, type CString, check } from './libc.ts';
 
 const futimens = bind('int futimens(int fd, void *times)');
 const utimensat = bind('int utimensat(int dirfd, void *path, void *times, int flags)');
@@ -17,6 +17,11 @@ export function setMtime(fd: number, seconds: number, nanoseconds: number): void
 /** The same for an entry by name, symlinks themselves included. */
 export function setMtimeAt(dirfd: number, name: CString, seconds: number, nanoseconds: number): void {
   check(utimensat(dirfd, name, withMtime(seconds, nanoseconds), AT_SYMLINK_NOFOLLOW), 'utimensat', name);
+}
+
+/** The same for what a path leads to, at the end of any symlinks: `/proc/self/fd/N` for a descriptor with O_PATH. */
+export function setMtimeOf(path: CString, seconds: number, nanoseconds: number): void {
+  check(utimensat(AT_FDCWD, path, withMtime(seconds, nanoseconds), 0), 'utimensat', path);
 }
 
 function withMtime(seconds: number, nanoseconds: number): Uint8Array {

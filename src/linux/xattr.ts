@@ -2,6 +2,7 @@ import { bind, type CString, check, lastErrno, SystemCallError } from './libc.ts
 
 const llistxattr = bind('int64 llistxattr(void *path, void *list, size_t size)');
 const lgetxattr = bind('int64 lgetxattr(void *path, void *name, void *value, size_t size)');
+const setxattr = bind('int setxattr(void *path, void *name, void *value, size_t size, int flags)');
 const lsetxattr = bind('int lsetxattr(void *path, void *name, void *value, size_t size, int flags)');
 const lremovexattr = bind('int lremovexattr(void *path, void *name)');
 const flistxattr = bind('int64 flistxattr(int fd, void *list, size_t size)');
@@ -41,6 +42,11 @@ export function setXattr(holder: XattrHolder, name: CString, value: Uint8Array):
     ? fsetxattr(holder, name, value, value.length, 0)
     : lsetxattr(holder, name, value, value.length, 0);
   check(result, 'setxattr', shown(holder));
+}
+
+/** The same for what a path leads to, at the end of any symlinks: `/proc/self/fd/N` for a descriptor with O_PATH. */
+export function setXattrOf(path: CString, name: CString, value: Uint8Array): void {
+  check(setxattr(path, name, value, value.length, 0), 'setxattr', path);
 }
 
 /** removexattr(2); an attribute that isn't there is fine. */

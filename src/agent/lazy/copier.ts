@@ -59,6 +59,10 @@ export class Copier {
     return this.#isPaused;
   }
 
+  get isResting(): boolean {
+    return performance.now() < this.#restsUntil;
+  }
+
   pause(): void {
     this.#isPaused = true;
   }

@@ -17,8 +17,6 @@ import type { WriteNote } from './write-note.ts';
 
 const RUN_CHUNKS = READ_MAX_BYTES / CHUNK_BYTES;
 const DAMAGED_TRIES = 5;
-/** Longer than one write, of at most READ_MAX_BYTES, takes to begin. */
-const LONGEST_WRITE_MS = 10_000;
 const NO_ROOM_PAUSE_MS = 1000;
 /** A write that was let through is on its way for at most about this long. */
 const WRITE_LANDS_MS = 50;
@@ -157,18 +155,6 @@ export class Fetcher {
       this.#o.note.begin(file, kept);
       if (isStillAt(fd, kept)) return kept;
     }
-  }
-
-  /** What an earlier hydrator, killed in the middle of a write, had no time to put back. */
-  putBackLeft(): void {
-    const { files, note } = this.#o;
-    const left = note.left();
-    const opened = left === null ? null : files.use(left.file);
-    if (left !== null && opened !== null) {
-      putBack(opened.fd, left.kept, left.kept.since + LONGEST_WRITE_MS);
-      opened.release();
-    }
-    note.end();
   }
 
   /**

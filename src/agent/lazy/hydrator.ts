@@ -25,7 +25,7 @@ import { linkTo, type SourceLink } from './source-link.ts';
 import type { ControlRequest, LazyStatus } from './status.ts';
 import { type VolumeRecord, writeRecord } from './volume-record.ts';
 import { WriteFiles } from './write-files.ts';
-import { WriteNote } from './write-note.ts';
+import { putBackLeft, WriteNote } from './write-note.ts';
 
 const TEND_MS = 1000;
 
@@ -50,6 +50,7 @@ export class Hydrator {
   readonly #fetcher: Fetcher;
   readonly #misses: Misses;
   readonly #copier: Copier;
+  readonly #writeNote: WriteNote;
   readonly #demandLink: SourceLink;
   readonly #bulkLink: SourceLink;
   readonly #broken = new Map<number, string>();
@@ -97,12 +98,14 @@ export class Hydrator {
       ...{ group, table, fetcher, settler, inFlight, files, link: demandLink, onBroken },
       waitLimitMs: record.waitLimitMs,
       onSequential: (file, chunk) => this.#copier.hurry(file, chunk),
+      isCopyResting: () => this.#copier.isResting,
     });
     const order = copyOrder(list);
     const copier = new Copier({ table, fetcher, settler, link: bulkLink, order, waits: misses, onBroken });
     [this.#rootFd, this.#list, this.#table, this.#files] = [rootFd, list, table, files];
     [this.#inFlight, this.#settler, this.#fetcher, this.#misses] = [inFlight, settler, fetcher, misses];
     [this.#copier, this.#demandLink, this.#bulkLink] = [copier, demandLink, bulkLink];
+    this.#writeNote = note;
   }
 
   /** Returns when the volume is protected. @throws CargoError BLOCKED when somebody has a file of it open already */
@@ -111,8 +114,8 @@ export class Hydrator {
     const ghosts = isTakenOver ? this.#inFlight.ghosts() : [];
     // The kernel must not give their numbers to new events: an answer goes by number, and would meet the wrong one.
     if (ghosts.length > 0) occupy(ghosts.map(({ event }) => event.fd));
+    putBackLeft(this.#writeNote, this.#list, this.#rootFd);
     await this.#startEventThread();
-    this.#fetcher.putBackLeft();
     this.#countDone();
     this.#ghosts = ghosts.map((ghost) => this.#watch(this.#misses.handleGhost(ghost, this.#complete.promise)));
     if (this.#record.phase === 'armed') await this.#tendHolders();

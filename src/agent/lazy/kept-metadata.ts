@@ -1,7 +1,7 @@
 import { cstring } from '../../linux/libc.ts';
 import { Stat } from '../../linux/stat.ts';
-import { setMtime } from '../../linux/times.ts';
-import { getXattr, setXattr, XATTR_MAX_BYTES } from '../../linux/xattr.ts';
+import { setMtime, setMtimeOf } from '../../linux/times.ts';
+import { getXattr, setXattr, setXattrOf, XATTR_MAX_BYTES } from '../../linux/xattr.ts';
 
 const CAPABILITY = cstring('security.capability');
 /** The kernel's clock for files is that much behind, and somewhat more to be safe. */
@@ -36,8 +36,18 @@ export function isStillAt(fd: number, kept: KeptMetadata): boolean {
  */
 export function putBack(fd: number, kept: KeptMetadata, until = Date.now()): void {
   if (kept.capability !== null) setXattr(fd, CAPABILITY, kept.capability);
+  if (isOurs(fd, kept, until)) setMtime(fd, kept.mtimeSeconds, kept.mtimeNanoseconds);
+}
+
+/** The same through a descriptor with O_PATH: opening the file for more would wait until somebody decides about accesses. */
+export function putBackUnopened(handle: number, kept: KeptMetadata, until: number): void {
+  const path = cstring(`/proc/self/fd/${handle}`);
+  if (kept.capability !== null) setXattrOf(path, CAPABILITY, kept.capability);
+  if (isOurs(handle, kept, until)) setMtimeOf(path, kept.mtimeSeconds, kept.mtimeNanoseconds);
+}
+
+function isOurs(fd: number, kept: KeptMetadata, until: number): boolean {
   const { mtimeSeconds, mtimeNanoseconds } = stat.readFd(fd);
   const now = mtimeSeconds * 1000 + mtimeNanoseconds / 1e6;
-  const isOurs = now >= kept.since - CLOCK_MS && now <= until + CLOCK_MS;
-  if (isOurs) setMtime(fd, kept.mtimeSeconds, kept.mtimeNanoseconds);
+  return now >= kept.since - CLOCK_MS && now <= until + CLOCK_MS;
 }

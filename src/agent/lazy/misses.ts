@@ -24,6 +24,9 @@ const PATIENCE_CHECK_MS = 100;
 const WINDOW_CHUNKS = READ_MAX_BYTES / CHUNK_BYTES;
 /** Of one access under way at once: the source is at the next while one is written here. */
 const WINDOWS = 4;
+/** While the copy rests: who reads on from there, or from nearly there, as a database that fills its pool page by page, finds so much more. */
+const AHEAD_CHUNKS = (256 * 1024) / CHUNK_BYTES;
+const NEARLY_CHUNKS = 4;
 
 export type MissesParts = {
   group: number;
@@ -35,6 +38,8 @@ export type MissesParts = {
   link: SourceLink;
   waitLimitMs: number | null;
   onSequential: (file: number, chunk: number) => void;
+  /** Whether nothing but this brings anything now. */
+  isCopyResting: () => boolean;
   onBroken: (file: number, error: CargoError) => void;
 };
 
@@ -194,10 +199,21 @@ export class Misses {
 
   /** Whether these follow what was asked for last. */
   #readAhead(file: number, chunks: ChunkRange): boolean {
-    const isNext = this.#lastEnds.get(file) === chunks.first;
+    const { onSequential, isCopyResting, table } = this.#o;
+    const skipped = chunks.first - (this.#lastEnds.get(file) ?? Number.NEGATIVE_INFINITY);
     this.#lastEnds.set(file, chunks.end);
-    if (isNext) this.#o.onSequential(file, chunks.end);
-    return isNext;
+    if (skipped === 0) onSequential(file, chunks.end);
+    if (skipped >= 0 && skipped <= NEARLY_CHUNKS && isCopyResting()) {
+      const end = Math.min(chunks.end + AHEAD_CHUNKS, table.allChunks(file).end);
+      this.#bringAhead(file, { first: chunks.end, end });
+    }
+    return skipped === 0;
+  }
+
+  /** What is wrong with it is told to who waits for it. */
+  #bringAhead(file: number, chunks: ChunkRange): void {
+    this.#lastEnds.set(file, chunks.end);
+    this.#o.fetcher.fetch(file, chunks, this.#o.link).catch(() => {});
   }
 }
 

@@ -1,11 +1,17 @@
 import { closeSync, constants, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KeptMetadata } from './kept-metadata.ts';
+import { openHandle } from '../../linux/file-handle.ts';
+import { isErrno } from '../../linux/libc.ts';
+import { close, O_PATH } from '../../linux/open.ts';
+import { type KeptMetadata, putBackUnopened } from './kept-metadata.ts';
+import type { PlaceholderList } from './placeholders.ts';
 
 /** 0 u32 live, 4 u32 file, 8 f64 since, 16 f64 mtime, 24 u32 its nanoseconds, 28 i32 bytes of the capability or -1, 32 those. */
 const RECORD_BYTES = 128;
 const CAPABILITY_MAX_BYTES = RECORD_BYTES - 32;
 const LIVE = 1;
+/** Longer than one write, of at most READ_MAX_BYTES, takes to begin. */
+const LONGEST_WRITE_MS = 10_000;
 
 /**
  * Of the one write that the hydrator is in: what it has to put back in that file afterwards. When it is killed in between,
@@ -55,4 +61,22 @@ export class WriteNote implements Disposable {
   [Symbol.dispose](): void {
     closeSync(this.#fd);
   }
+}
+
+/**
+ * What an earlier hydrator, killed in the middle of a write, had no time to put back. Only before anybody is let write again: the time of a
+ * write of theirs would be taken for that of ours.
+ */
+export function putBackLeft(note: WriteNote, list: PlaceholderList, mountFd: number): void {
+  const left = note.left();
+  if (left === null) return;
+  try {
+    const handle = openHandle(mountFd, list.at(left.file).handle, O_PATH);
+    putBackUnopened(handle, left.kept, left.kept.since + LONGEST_WRITE_MS);
+    close(handle);
+  } catch (error) {
+    // It was deleted.
+    if (!isErrno(error, 'ESTALE')) throw error;
+  }
+  note.end();
 }

@@ -19,6 +19,7 @@ type Link = (from: string, to: string) => AsyncDisposable;
 export type PairOptions = {
   bwlimit?: number;
   waitLimitMs?: number;
+  restForMs?: number;
   contentLimit?: number;
   sourceDirectory?: string;
   slowLink?: Link;
@@ -76,8 +77,8 @@ export class LazyPair implements AsyncDisposable {
     const root = { path, isFile: false };
     await receiveRound({ socket, keys: null, root, stateDir, round: 1, signal: AbortSignal.timeout(60_000) });
     socket.destroy();
-    const { bwlimit = null, waitLimitMs = null } = this.#options;
-    const { files } = await stageVolume({ path, stateDir, source: address, bwlimit, waitLimitMs });
+    const { bwlimit = null, waitLimitMs = null, restForMs = 0 } = this.#options;
+    const { files } = await stageVolume({ path, stateDir, source: address, bwlimit, restForMs, waitLimitMs });
     return files;
   }
 

@@ -80,7 +80,7 @@ export async function oneTree(
   directory: string,
   groups: readonly Operation[][],
 ): Promise<{ wrong: string[]; kills: number }> {
-  await using pair = new LazyPair(directory, { bwlimit: 6_000_000, contentLimit: 4 * KB });
+  await using pair = new LazyPair(directory, { bwlimit: 6_000_000, contentLimit: 4 * KB, restForMs: 1_000 });
   const plain = join(pair.directory, 'plain');
   for (const index of groups.keys()) {
     const root = join(pair.source, `group-${index}`);
